@@ -1,0 +1,91 @@
+# Sandgate's commands. `make` alone lists them. Every command starts what it needs, so none depends
+# on another having been run before.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# An environment may pin an older Go (GOTOOLCHAIN=local); images/toolchain decides.
+export GOTOOLCHAIN := $(shell images/toolchain)
+export GOFLAGS := $(strip $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false)
+
+VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL := go tool -modfile=tools.mod
+SCRIPTS := .ci/run .ci/gencheck .ci/leaks images/lib.sh images/setup images/engine images/gvisor images/base images/sandbox images/toolchain
+# -count=1: Go's cache does not know that an image or an engine changed.
+# The race detector costs minutes on the packages that start containers; these hold the concurrency.
+RACE := $(patsubst %,./%,$(wildcard sandbox sandbox/guest/channel sandbox/sandboxtest gateway))
+OURS := label=sandgate.owner
+
+.PHONY: help setup build run serve test test-kernel lint gen check breaking bench clean clean-images
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make this machine ready: Docker engine, gVisor, sandbox image (says little when all is there)
+	@images/setup
+
+build:
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sandgate ./cmd/sandgate
+
+run: setup build ## see it work: a gateway of its own, a session, a data set, a chart, and everything cleaned up
+	@go run ./examples/quickstart
+
+serve: setup build ## run the gateway until Ctrl-C
+	@exec bin/sandgate serve
+
+test: setup ## run every test, with Docker and gVisor, and look for what they left behind
+	@.ci/leaks before
+	go test -count=1 ./...
+	$(if $(RACE),go test -count=1 -race $(RACE))
+	@$(MAKE) test-kernel
+	@.ci/leaks after
+
+# The kernel's own suite, as root in the image it runs in. It goes in by stdin: an engine on another
+# machine could not mount it.
+test-kernel:
+	tar -C pyrunner/kernel -c . | docker run -i --rm --network none --label sandgate.owner=kernel-test \
+	  sandgate/sandbox:latest sh -c 'mkdir /tmp/kernel && cd /tmp/kernel && tar -x && exec python3 -m unittest discover -s tests'
+
+lint: ## vet, golangci-lint, buf, shell syntax
+	go vet ./...
+	$(TOOL) golangci-lint run
+	$(TOOL) buf lint
+	$(TOOL) buf format proto --diff --exit-code
+	@for script in $(SCRIPTS); do bash -n $$script; done; sh -n images/base.clean
+	@if command -v shellcheck >/dev/null; then shellcheck -x $(SCRIPTS); fi
+
+gen: ## write the Go code and descriptors that come from proto/
+	$(TOOL) buf generate
+	$(TOOL) buf build --path proto/sandgate/v1 --exclude-imports --as-file-descriptor-set -o proto/descriptors.binpb
+
+check: lint ## lint, and: generated code fresh, go.mod tidy, API compatible with main
+	@.ci/gencheck
+	go mod tidy -diff
+	@$(MAKE) breaking
+
+# Against main as last committed; a repository whose main has no API yet has nothing to break.
+breaking:
+	@for main in main origin/main; do \
+	  git cat-file -e "$$main:proto/sandgate/v1/tool.proto" 2>/dev/null || continue; \
+	  old=$$(mktemp -d); trap 'rm -rf "$$old"' EXIT; \
+	  git archive "$$main" buf.yaml proto third_party | tar -x -C "$$old"; \
+	  $(TOOL) buf breaking --against "$$old"; \
+	  break; \
+	done
+
+bench: setup ## measure the budgets of the design against their floors; writes bench/out.json
+	@go run ./bench
+
+clean: ## remove bin/ and every container of Sandgate on this engine (images and Go's cache stay)
+	@rm -rf bin
+	@find pyrunner sdk -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	@if docker version >/dev/null 2>&1; then docker ps -aq --filter $(OURS) | xargs -r docker rm -f >/dev/null; \
+	  else echo "No Docker engine answers, so no container was looked for."; fi
+	@echo "Left: the images sandgate/base and sandgate/sandbox ('make clean-images' removes them), Go's build cache, the engine, gVisor."
+
+clean-images: clean ## remove Sandgate's images too; building them again takes minutes
+	@docker images -q sandgate/sandbox | sort -u | xargs -r docker rmi -f >/dev/null
+	@docker images -q sandgate/base | sort -u | xargs -r docker rmi -f >/dev/null

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// maxArgumentBytes bounds the arguments of a call.
+const maxArgumentBytes = 16 << 20
+
+// callFlags are the flags of `sandgate call`.
+type callFlags struct {
+	at        place
+	arguments string
+	raw       bool
+	images    string
+}
+
+// callCommand is `sandgate call`.
+func (a *app) callCommand() *cobra.Command {
+	var flags callFlags
+	cmd := &cobra.Command{
+		Use:     "call TOOL",
+		Short:   "Call a tool as a model does, with JSON arguments",
+		GroupID: groupUse,
+		Args:    cobra.ExactArgs(1),
+		Long: `Calls a tool and prints what a model would read. Without --session it works in a
+temporary session that is deleted afterwards.`,
+		Example: `  sandgate call python_run --json '{"code": "6*7"}'
+  sandgate call file_write --session $id --json '{"path": "a.txt", "text": "hello"}'
+  sandgate call python_run --json @arguments.json --raw | jq .receipt`,
+		RunE: interruptible(func(ctx context.Context, args []string) error {
+			return a.call(ctx, args[0], &flags)
+		}),
+	}
+	set := cmd.Flags()
+	set.StringVar(&flags.arguments, "json", "{}", "the arguments as a JSON object, @FILE, or - for standard input")
+	set.StringVar(&flags.at.session, "session", "", "the session to work in")
+	set.StringVar(&flags.at.template, "template", "", "template of the temporary session: python or data")
+	set.StringVar(&flags.images, "images", "", "save pictures in this folder")
+	set.BoolVar(&flags.raw, "raw", false, "print the whole reply as JSON")
+	return cmd
+}
+
+// call makes the call and prints its reply.
+func (a *app) call(ctx context.Context, tool string, flags *callFlags) error {
+	arguments, err := a.readArguments(flags.arguments)
+	if err != nil {
+		return err
+	}
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	return a.within(ctx, c, flags.at, func(ctx context.Context, id string) error {
+		reply, err := c.tools.CallTool(ctx, &sandgatev1.CallToolRequest{SessionId: id, Name: tool, Arguments: arguments})
+		if err != nil {
+			return err
+		}
+		if flags.raw {
+			err = a.printJSON(reply)
+		} else {
+			err = a.printContent(reply.GetContent(), flags.images)
+		}
+		if err != nil {
+			return err
+		}
+		own := reply.GetResult().GetFields()["exit_code"].GetNumberValue()
+		return exitWith(statusCode(reply.GetStatus(), int32(own)))
+	})
+}
+
+// readArguments reads the value of --json.
+func (a *app) readArguments(text string) (*structpb.Struct, error) {
+	var source io.Reader = strings.NewReader(text)
+	switch name, isFile := strings.CutPrefix(text, "@"); {
+	case text == "-":
+		source = a.in
+	case isFile:
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, usagef("--json: %w", err)
+		}
+		defer func() { _ = f.Close() }() // only read from
+		source = f
+	}
+	raw, err := io.ReadAll(io.LimitReader(source, maxArgumentBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the arguments: %w", err)
+	}
+	if len(raw) > maxArgumentBytes {
+		return nil, usagef("--json: the arguments are larger than %d bytes", maxArgumentBytes)
+	}
+	arguments := &structpb.Struct{}
+	if err := protojson.Unmarshal(raw, arguments); err != nil {
+		return nil, usagef("--json must be a JSON object: %s", protoReason(err))
+	}
+	return arguments, nil
+}
+
+// protoReason is an error of protojson without its prefix, whose white space varies on purpose.
+func protoReason(err error) string {
+	_, reason, found := strings.Cut(err.Error(), "(line ")
+	if !found {
+		return err.Error()
+	}
+	return "line " + strings.Replace(reason, "):", ":", 1)
+}
+
+// printContent prints what a model would read.
+func (a *app) printContent(parts []*sandgatev1.Content, imageDir string) error {
+	images := imageSaver{dir: imageDir}
+	for _, part := range parts {
+		if image := part.GetImage(); image != nil {
+			text, err := images.save(image.GetMimeType(), image.GetData())
+			if err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintln(a.out, text); err != nil {
+				return err
+			}
+			continue
+		}
+		text := part.GetText()
+		if text != "" && !strings.HasSuffix(text, "\n") {
+			text += "\n"
+		}
+		if _, err := io.WriteString(a.out, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}

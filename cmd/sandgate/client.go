@@ -1,0 +1,73 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
+	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+)
+
+// maxReplyBytes bounds one message of the gateway: the largest is a display with pictures in it.
+const maxReplyBytes = 64 << 20
+
+// client speaks to one gateway. It may be used by any number of goroutines.
+type client struct {
+	sessions  sandgatev1connect.SessionServiceClient
+	tools     sandgatev1connect.ToolServiceClient
+	python    sandgatev1connect.PythonServiceClient
+	processes sandgatev1connect.ProcessServiceClient
+	files     sandgatev1connect.FileServiceClient
+}
+
+// client returns a client of the gateway that the command line or the environment names. Nothing
+// is sent yet.
+func (a *app) client() (*client, error) {
+	base, err := serverURL(a.server, a.env)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(base), nil
+}
+
+// newClient returns a client of the gateway at a base URL.
+func newClient(base string) *client {
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	if strings.HasPrefix(base, "http://") {
+		// Without TLS there is no negotiation. HTTP/2 is chosen because a refused upload is then
+		// told at once, while HTTP/1 may only see its connection cut.
+		transport.Protocols = new(http.Protocols)
+		transport.Protocols.SetUnencryptedHTTP2(true)
+	}
+	httpClient := &http.Client{Transport: transport}
+	options := connect.WithClientOptions(
+		connect.WithReadMaxBytes(maxReplyBytes),
+		connect.WithAcceptCompression("gzip", nil, nil),
+	)
+	return &client{
+		sessions:  sandgatev1connect.NewSessionServiceClient(httpClient, base, options),
+		tools:     sandgatev1connect.NewToolServiceClient(httpClient, base, options),
+		python:    sandgatev1connect.NewPythonServiceClient(httpClient, base, options),
+		processes: sandgatev1connect.NewProcessServiceClient(httpClient, base, options),
+		files:     sandgatev1connect.NewFileServiceClient(httpClient, base, options),
+	}
+}
+
+// serverURL chooses the gateway: the flag, else the environment, else the default.
+func serverURL(flag string, env config.Env) (string, error) {
+	raw := flag
+	if raw == "" {
+		raw = env.Get("SANDGATE_SERVER")
+	}
+	if raw == "" {
+		raw = "http://" + config.DefaultListen
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return "", usagef("the server %q must be a URL such as http://%s", raw, config.DefaultListen)
+	}
+	return strings.TrimRight(raw, "/"), nil
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// cpCommand is `sandgate cp`.
+func (a *app) cpCommand() *cobra.Command {
+	var recursive bool
+	cmd := &cobra.Command{
+		Use:     "cp SOURCE DESTINATION",
+		Short:   "Copy files to and from a session",
+		GroupID: groupUse,
+		Args:    cobra.ExactArgs(2),
+		Long: `Copies a file, or a folder with -r, between here and a session. SESSION:PATH is a path in
+a session, relative to /home/user; - is standard input or output. Write ./a:b for a
+local file with a colon in its name.
+
+A file appears at its destination when it is complete, and not otherwise. Of a folder,
+files and folders are copied; symbolic links are told about and left out.`,
+		Example: `  sandgate cp data.csv $id:data.csv
+  sandgate cp $id:report.html .
+  sandgate cp -r src/ $id:src
+  tar c . | sandgate cp - $id:all.tar
+  sandgate cp $id:results.json - | jq .`,
+		RunE: interruptible(func(ctx context.Context, args []string) error {
+			return a.copyFiles(ctx, parseLocation(args[0]), parseLocation(args[1]), recursive)
+		}),
+	}
+	cmd.Flags().BoolVarP(&recursive, "recursive", "r", false, "copy a folder with everything in it")
+	return cmd
+}
+
+// location is one end of a copy.
+type location struct {
+	session string // empty: it is local
+	path    string // "-" and local: standard input or output
+}
+
+// parseLocation reads an argument. What stands before a colon is a session if it could be the id
+// of one.
+func parseLocation(text string) location {
+	session, rest, found := strings.Cut(text, ":")
+	if !found || session == "" || strings.ContainsAny(session, "/\\. ") {
+		return location{path: text}
+	}
+	return location{session: session, path: rest}
+}
+
+func (l location) remote() bool { return l.session != "" }
+
+func (l location) standard() bool { return l.session == "" && l.path == "-" }
+
+// copyFiles copies from one location to the other, one of which is in a session.
+func (a *app) copyFiles(ctx context.Context, source, destination location, recursive bool) error {
+	switch {
+	case !source.remote() && !destination.remote():
+		return usagef("one of the two must be in a session, written SESSION:PATH")
+	case source.remote() && destination.remote():
+		return usagef("one of the two must be local: copy it here first")
+	case source.path == "" && !source.remote(), destination.path == "" && !destination.remote():
+		return usagef("a path is empty")
+	}
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	copier := &copier{app: a, client: c}
+	if destination.remote() {
+		return copier.push(ctx, source, destination, recursive)
+	}
+	return copier.pull(ctx, source, destination, recursive)
+}
+
+// copier copies files. It is not safe for concurrent use.
+type copier struct {
+	app     *app
+	client  *client
+	skipped int // what was left out of a folder
+}
+
+// push copies something local to a session.
+func (c *copier) push(ctx context.Context, source, destination location, recursive bool) error {
+	if source.standard() {
+		if destination.path == "" || strings.HasSuffix(destination.path, "/") {
+			return usagef("name the file that standard input becomes")
+		}
+		return c.upload(ctx, destination, upload{content: c.app.in, size: -1})
+	}
+	info, err := os.Stat(source.path)
+	if err != nil {
+		return usagef("%w", err)
+	}
+	destination.path, err = c.remoteTarget(ctx, destination, filepath.Base(source.path))
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return c.uploadFile(ctx, source.path, destination)
+	}
+	if !recursive {
+		return usagef("%s is a folder; -r copies it with everything in it", source.path)
+	}
+	return c.done(c.pushTree(ctx, source.path, destination))
+}
+
+// remoteTarget is the path that something called base gets: below the destination where that is a
+// folder, else the destination itself.
+func (c *copier) remoteTarget(ctx context.Context, destination location, base string) (string, error) {
+	if base == "." || base == ".." || base == string(filepath.Separator) {
+		base = ""
+	}
+	if destination.path == "" || strings.HasSuffix(destination.path, "/") {
+		return path.Join(destination.path, base), nil
+	}
+	reply, err := c.client.files.Stat(ctx, &sandgatev1.StatRequest{SessionId: destination.session, Path: destination.path})
+	switch {
+	case err == nil && reply.GetFile().GetType() == sandgatev1.FileType_FILE_TYPE_DIRECTORY:
+		return path.Join(destination.path, base), nil
+	case err == nil || isPathMissing(err):
+		return destination.path, nil
+	default:
+		return "", err
+	}
+}
+
+// pull copies something from a session to here.
+func (c *copier) pull(ctx context.Context, source, destination location, recursive bool) error {
+	if source.path == "" {
+		source.path = "/home/user"
+	}
+	reply, err := c.client.files.Stat(ctx, &sandgatev1.StatRequest{SessionId: source.session, Path: source.path})
+	if err != nil {
+		return err
+	}
+	file := reply.GetFile()
+	isFolder := file.GetType() == sandgatev1.FileType_FILE_TYPE_DIRECTORY
+	if destination.standard() {
+		if isFolder {
+			return usagef("%s is a folder and cannot be written to standard output", source.path)
+		}
+		return c.download(ctx, source, c.app.out, file.GetSize())
+	}
+	target := destination.path
+	if info, statErr := os.Stat(target); (statErr == nil && info.IsDir()) || strings.HasSuffix(target, string(filepath.Separator)) {
+		target = filepath.Join(target, path.Base(path.Clean("/"+source.path)))
+	}
+	if !isFolder {
+		return c.pullFile(ctx, source, target, file)
+	}
+	if !recursive {
+		return usagef("%s is a folder; -r copies it with everything in it", source.path)
+	}
+	return c.done(c.pullTree(ctx, source, file.GetPath(), target))
+}
+
+// done tells what was left out of a folder.
+func (c *copier) done(err error) error {
+	if c.skipped > 0 {
+		c.app.notef("%d symbolic links and special files were left out", c.skipped)
+	}
+	return err
+}
+
+// pullFile downloads one file beside its target and moves it there once it is complete.
+func (c *copier) pullFile(ctx context.Context, source location, target string, file *sandgatev1.FileInfo) error {
+	root, err := os.OpenRoot(filepath.Dir(target))
+	if err != nil {
+		return usagef("%w", err)
+	}
+	defer func() { _ = root.Close() }() // a folder has nothing to lose
+	return c.downloadInto(ctx, source, root, filepath.Base(target), file)
+}
+
+// downloadInto downloads a file into a folder. Its name may have been made by untrusted code: root
+// keeps it inside.
+func (c *copier) downloadInto(ctx context.Context, source location, root *os.Root, name string, file *sandgatev1.FileInfo) error {
+	partial := name + ".sandgate-partial"
+	out, err := root.OpenFile(partial, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, fileMode(file.GetMode()))
+	if err != nil {
+		return fmt.Errorf("make the local file: %w", err)
+	}
+	err = errors.Join(c.download(ctx, source, out, file.GetSize()), out.Close())
+	if err == nil {
+		err = root.Rename(partial, name)
+	}
+	if err != nil {
+		return errors.Join(err, root.Remove(partial))
+	}
+	return nil
+}
+
+// fileMode keeps of a remote mode whether the file is a program, and nothing else.
+func fileMode(mode uint32) os.FileMode {
+	if mode&0o100 != 0 {
+		return 0o755
+	}
+	return 0o644
+}

@@ -1,0 +1,116 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// check reports what is wrong with values that can each be read.
+func check(c *Config) Problems {
+	var problems Problems
+	add := func(field, text string) {
+		problems = append(problems, Problem{Field: field, Text: text})
+	}
+	if text := checkListen(c.Listen); text != "" {
+		add("listen", text)
+	}
+	checkTLS(c, add)
+	if !filepath.IsAbs(c.StateDir) {
+		add("state_dir", "must be an absolute path")
+	}
+	if err := c.DefaultLimits.WithDefaults().Check(c.MaxLimits); err != nil {
+		add("default_*", err.Error())
+	}
+	if c.Image == "" {
+		add("image", "must name the sandbox image, such as "+DefaultImage)
+	}
+	for _, host := range c.AllowedHosts {
+		if strings.ContainsAny(host, "/:*@ ") {
+			add("allowed_hosts", strconv.Quote(host)+" must be a host name without a port")
+		}
+	}
+	for _, origin := range c.AllowedOrigins {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.Path != "" {
+			add("allowed_origins", strconv.Quote(origin)+" must look like https://example.org")
+		}
+	}
+	return problems
+}
+
+// checkListen says what is wrong with a listen address, or nothing. Anybody who reaches the port
+// can run code, so it has to be loopback as long as there are no keys.
+func checkListen(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return strconv.Quote(address) + " must be HOST:PORT, such as " + DefaultListen
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return "the port " + strconv.Quote(port) + " is not a number from 0 to 65535"
+	}
+	ip, err := netip.ParseAddr(host)
+	if host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return strconv.Quote(host) + " is not a loopback address: the gateway asks for no key, so others must not reach it"
+	}
+	return ""
+}
+
+// checkTLS says what is wrong with the certificate and its key.
+func checkTLS(c *Config, add func(field, text string)) {
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		add("tls_cert", "tls_cert and tls_key go together; set both or neither")
+		return
+	}
+	for field, file := range map[string]string{"tls_cert": c.TLSCert, "tls_key": c.TLSKey} {
+		if file == "" {
+			continue
+		}
+		if _, err := os.Stat(file); err != nil {
+			add(field, "cannot be read: "+reason(err))
+		}
+	}
+}
+
+// closest suggests the setting that somebody may have meant.
+func closest(key string, known map[string]Field) string {
+	best, distance := "", 4
+	for candidate := range known {
+		if d := editDistance(key, candidate); d < distance || (d == distance && candidate < best) {
+			best, distance = candidate, d
+		}
+	}
+	if best == "" {
+		return "; `sandgate config show` lists them all"
+	}
+	return "; did you mean " + best + "?"
+}
+
+// editDistance is how many letters must be changed, added or removed to get from a to b. Long
+// names are never near: they come from a file and could cost time.
+func editDistance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 64
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := diagonal
+			if a[i-1] != b[j-1] {
+				cost++
+			}
+			diagonal = row[j]
+			row[j] = min(cost, row[j]+1, row[j-1]+1)
+		}
+	}
+	return row[len(b)]
+}

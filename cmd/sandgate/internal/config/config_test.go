@@ -1,0 +1,233 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
+	"github.com/sandgate/sandgate/sandbox"
+)
+
+// lookup is an environment made of a map. HOME leads nowhere, so that no file of this machine is
+// read.
+func lookup(t *testing.T, vars map[string]string) config.Env {
+	t.Helper()
+	home := t.TempDir()
+	return func(name string) (string, bool) {
+		if name == "HOME" {
+			return home, true
+		}
+		value, set := vars[name]
+		return value, set
+	}
+}
+
+// write makes a configuration file.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "sandgate.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestDefaultsAreValid(t *testing.T) {
+	t.Parallel()
+	loaded, err := config.Load(config.Input{Env: lookup(t, nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, origin := range loaded.Origins {
+		if origin != "default" {
+			t.Errorf("%s comes from %s", key, origin)
+		}
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	t.Parallel()
+	file := write(t, "pool_python: 3\npool_data: 4\nmax_sessions: 5\n")
+	loaded, err := config.Load(config.Input{
+		File:  file,
+		Env:   lookup(t, map[string]string{"SANDGATE_POOL_DATA": "6", "SANDGATE_MAX_SESSIONS": "7"}),
+		Flags: map[string]string{"max_sessions": "8"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []int{loaded.Config.MaxCreating, loaded.Config.PoolPython, loaded.Config.PoolData, loaded.Config.MaxSessions}
+	if diff := cmp.Diff([]int{4, 3, 6, 8}, got); diff != "" {
+		t.Errorf("default, file, environment, flag (-want +got):\n%s", diff)
+	}
+	var origins []string
+	for _, key := range []string{"max_creating", "pool_python", "pool_data", "max_sessions"} {
+		origins = append(origins, strings.Replace(loaded.Origins[key], file, "FILE", 1))
+	}
+	if diff := cmp.Diff([]string{"default", "FILE:1", "SANDGATE_POOL_DATA", "--max-sessions"}, origins); diff != "" {
+		t.Errorf("origins (-want +got):\n%s", diff)
+	}
+}
+
+func TestEveryFieldCanBeWrittenAndReadBack(t *testing.T) {
+	t.Parallel()
+	env := lookup(t, nil)
+	seen := map[string]bool{}
+	for _, field := range config.Fields() {
+		from, to := config.Default(env), config.Config{}
+		if err := field.Set(&to, field.Get(&from)); err != nil {
+			t.Errorf("%s: the default does not parse: %v", field.Key, err)
+		}
+		if field.Get(&to) != field.Get(&from) {
+			t.Errorf("%s: %q came back as %q", field.Key, field.Get(&from), field.Get(&to))
+		}
+		if field.Doc == "" || seen[field.Key] {
+			t.Errorf("%s has no comment, or is there twice", field.Key)
+		}
+		seen[field.Key] = true
+	}
+}
+
+func TestValues(t *testing.T) {
+	t.Parallel()
+	loaded, err := config.Load(config.Input{Env: lookup(t, nil), File: write(t, `
+# comments and empty lines are fine
+default_memory: 2GiB
+default_cpu: 1.5
+max_memory: 0
+drain_timeout: 90
+allowed_hosts: [a.example, "b.example"]
+allowed_origins: https://a.example, https://b.example:8443
+cgroup_parent:
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := loaded.Config
+	if c.DefaultLimits.MemoryBytes != 2*sandbox.GiB || c.DefaultLimits.CPUMillis != 1500 || c.MaxLimits.MemoryBytes != 0 {
+		t.Errorf("limits are %+v and %+v", c.DefaultLimits, c.MaxLimits)
+	}
+	if c.DrainTimeout != 90*time.Second {
+		t.Errorf("drain timeout is %s", c.DrainTimeout)
+	}
+	if diff := cmp.Diff([]string{"a.example", "b.example"}, c.AllowedHosts); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"https://a.example", "https://b.example:8443"}, c.AllowedOrigins); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		file string
+		env  map[string]string
+		want []string // each must be in one problem
+	}{
+		"unknown":        {file: "nothing_like_it_at_all: 1", want: []string{":1: nothing_like_it_at_all: is not a setting; `sandgate config show`"}},
+		"near":           {file: "\nlog_levl: info", want: []string{":2: log_levl: is not a setting; did you mean log_level?"}},
+		"twice":          {file: "listen: 127.0.0.1:1\nlisten: 127.0.0.1:2", want: []string{":2: listen: is set twice"}},
+		"nested":         {file: "pool:\n  python: 1", want: []string{":1: pool: is not a setting"}},
+		"map value":      {file: "image: {a: b}", want: []string{":1: image: must be one plain value"}},
+		"deep list":      {file: "allowed_hosts: [[a]]", want: []string{"may only hold plain values"}},
+		"a list":         {file: "- a", want: []string{":1: must be a list of `setting: value` lines"}},
+		"not yaml":       {file: "a: [", want: []string{"is not YAML"}},
+		"size":           {file: "default_memory: 1.5 apples", want: []string{`"1.5 apples" is not a size`}},
+		"cores":          {file: "max_cpu: -1", want: []string{`"-1" is not a number of cores`}},
+		"number":         {file: "pool_data: many", want: []string{`pool_data: "many" is not a whole number from 0`}},
+		"range":          {file: "max_sessions: 0", want: []string{"from 1 to"}},
+		"span":           {file: "drain_timeout: 3 days", want: []string{"is not a length of time"}},
+		"choice":         {file: "runtime: kata", want: []string{`"kata" is none of auto, runsc, runc`}},
+		"environment":    {env: map[string]string{"SANDGATE_LOG_FORMAT": "xml"}, want: []string{`SANDGATE_LOG_FORMAT: log_format: "xml" is none of text, json`}},
+		"listen":         {file: "listen: 192.0.2.1:80", want: []string{"listen: \"192.0.2.1\" is not a loopback address"}},
+		"listen all":     {file: "listen: ':80'", want: []string{"is not a loopback address"}},
+		"listen port":    {file: "listen: 127.0.0.1:http", want: []string{`the port "http"`}},
+		"listen nothing": {file: "listen: localhost", want: []string{"must be HOST:PORT"}},
+		"tls":            {file: "tls_cert: /x", want: []string{"tls_cert and tls_key go together"}},
+		"tls files":      {file: "tls_cert: /nonexistent/c\ntls_key: /nonexistent/k", want: []string{"tls_cert: cannot be read", "tls_key: cannot be read"}},
+		"state dir":      {file: "state_dir: here", want: []string{"state_dir: must be an absolute path"}},
+		"image":          {file: "image:", want: []string{"image: must name the sandbox image"}},
+		"limits":         {file: "default_memory: 1GiB\nmax_memory: 512MiB", want: []string{"limits.memory_bytes is 1073741824; this gateway allows at most"}},
+		"hosts":          {file: "allowed_hosts: 'https://a'", want: []string{"must be a host name"}},
+		"origins":        {file: "allowed_origins: a.example", want: []string{"must look like https://example.org"}},
+		"many":           {file: "pool_data: x\nlisten: y", want: []string{"pool_data", "listen"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := config.Load(config.Input{File: write(t, tt.file), Env: lookup(t, tt.env)})
+			var problems config.Problems
+			if !errors.As(err, &problems) || len(problems) != len(tt.want) {
+				t.Fatalf("got %v, want %d problems", err, len(tt.want))
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q does not say %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestFileThatIsNamedMustExist(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "missing.yaml")
+	if _, err := config.Load(config.Input{File: missing, Env: lookup(t, nil)}); err == nil {
+		t.Error("a missing file was accepted")
+	}
+	if _, err := config.Load(config.Input{Env: lookup(t, map[string]string{"SANDGATE_CONFIG": missing})}); err == nil {
+		t.Error("a missing file from the environment was accepted")
+	}
+	if _, err := config.Load(config.Input{File: write(t, strings.Repeat("#", 1<<20+1)), Env: lookup(t, nil)}); err == nil {
+		t.Error("a huge file was accepted")
+	}
+}
+
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int64{"0": 0, "17": 17, "1KiB": 1024, "1k": 1024, "2M": 2 << 20, "1.5GiB": 3 << 29, "1 GiB": 1 << 30, "7b": 7} {
+		if got, err := config.ParseSize(text); err != nil || got != want {
+			t.Errorf("ParseSize(%q) = %d, %v, want %d", text, got, err, want)
+		}
+		if again, err := config.ParseSize(config.FormatSize(want)); err != nil || again != want {
+			t.Errorf("%d was written as %q", want, config.FormatSize(want))
+		}
+	}
+	for _, text := range []string{"", "x", "-1", "1.5", "nan", "inf", "1e300GiB", "GiB"} {
+		if got, err := config.ParseSize(text); err == nil {
+			t.Errorf("ParseSize(%q) = %d", text, got)
+		}
+	}
+	for text, want := range map[string]int32{"1": 1000, "0.5": 500, "250m": 250} {
+		if got, err := config.ParseCores(text); err != nil || got != want {
+			t.Errorf("ParseCores(%q) = %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "x", "-1", "nan", "inf", "9999999"} {
+		if got, err := config.ParseCores(text); err == nil {
+			t.Errorf("ParseCores(%q) = %d", text, got)
+		}
+	}
+}
+
+func FuzzFile(f *testing.F) {
+	f.Add([]byte("listen: 127.0.0.1:1\nallowed_hosts: [a]\n"))
+	f.Add([]byte("a: &x [*x]"))
+	f.Add([]byte("? {a: b}\n: c"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		name := filepath.Join(t.TempDir(), "f")
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := config.Load(config.Input{File: name, Env: lookup(t, nil)})
+		if err == nil && loaded.File != name {
+			t.Error("the file was not read")
+		}
+	})
+}

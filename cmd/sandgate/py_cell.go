@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// inlineOutput is how much of each stream the command line asks for: as much as there may be.
+const inlineOutput = 16 << 20
+
+// errLeft ends a cell that the caller left with a second Ctrl-C.
+var errLeft = errors.New("left while the code was still running")
+
+// terminable is interruptible for commands that take Ctrl-C themselves.
+func terminable(do action) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGHUP)
+		defer stop()
+		err := do(ctx, args)
+		if err != nil && ctx.Err() != nil {
+			return exitError{code: exitInterrupted}
+		}
+		return err
+	}
+}
+
+// catchInterrupts keeps Ctrl-C from ending the process until its result is called.
+func catchInterrupts() (release func()) {
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
+	return func() { signal.Stop(interrupts) }
+}
+
+// cellRunner runs cells one after another and shows what they do. It is not safe for concurrent
+// use.
+type cellRunner struct {
+	app              *app
+	client           *client
+	session, context string
+	timeout          *durationpb.Duration // nil: the gateway's default
+	images           imageSaver
+	interactive      bool // show results, as a prompt does
+	exited           bool // the code of the last cell asked to leave, with sys.exit or the like
+}
+
+// run runs a cell to its end. Its error is nil, an exitError that says how the code failed, or
+// says why it could not be run.
+func (r *cellRunner) run(ctx context.Context, code string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := r.watchInterrupts(ctx, cancel)
+	defer watch.Close()
+	stream, err := r.client.python.Run(ctx, &sandgatev1.RunRequest{
+		SessionId: r.session, ContextId: r.context, Code: code, Timeout: r.timeout, MaxOutputBytes: inlineOutput,
+	})
+	if err != nil {
+		return r.because(ctx, err)
+	}
+	defer func() { _ = stream.Close() }() // everything that matters was received
+	var result *sandgatev1.RunResult
+	for stream.Receive() {
+		if err := r.show(stream.Msg()); err != nil {
+			return err
+		}
+		if last := stream.Msg().GetResult(); last != nil {
+			result = last
+		}
+	}
+	if err := stream.Err(); err != nil {
+		return r.because(ctx, err)
+	}
+	if result == nil {
+		return errors.New("the gateway ended the call without a result")
+	}
+	return r.finish(result)
+}
+
+// because prefers the reason for which we left over what that looks like on the wire.
+func (r *cellRunner) because(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errLeft) {
+		return exitError{code: exitInterrupted}
+	}
+	return err
+}
+
+// show prints one event.
+func (r *cellRunner) show(event *sandgatev1.RunResponse) error {
+	switch {
+	case event.GetStdout() != nil:
+		_, err := r.app.out.Write(event.GetStdout().GetData())
+		return err
+	case event.GetStderr() != nil:
+		_, err := r.app.err.Write(event.GetStderr().GetData())
+		return err
+	case event.GetDisplay() != nil:
+		return r.display(event.GetDisplay())
+	}
+	return nil
+}
+
+// display keeps a picture, or tells of it; text is shown at a prompt only, as python does.
+func (r *cellRunner) display(shown *sandgatev1.Display) error {
+	mimeType, data := picture(shown)
+	if data != nil && (r.interactive || r.images.dir != "") {
+		line, err := r.images.save(mimeType, data)
+		if err == nil {
+			_, err = fmt.Fprintln(r.app.err, line)
+		}
+		return err
+	}
+	if data != nil {
+		r.images.count++
+		return nil
+	}
+	if !r.interactive && shown.GetIsResult() {
+		return nil
+	}
+	text := shown.GetText()
+	if text == "" {
+		text = shown.GetMarkdown() + shown.GetLatex()
+	}
+	_, err := fmt.Fprintln(r.app.out, text)
+	return err
+}
+
+// picture returns the picture of a display, if it is one.
+func picture(shown *sandgatev1.Display) (mimeType string, data []byte) {
+	switch {
+	case len(shown.GetPng()) > 0:
+		return "image/png", shown.GetPng()
+	case len(shown.GetJpeg()) > 0:
+		return "image/jpeg", shown.GetJpeg()
+	case shown.GetSvg() != "":
+		return "image/svg+xml", []byte(shown.GetSvg())
+	}
+	return "", nil
+}
+
+// finish prints what the result adds to the events and turns it into an exit code.
+func (r *cellRunner) finish(result *sandgatev1.RunResult) error {
+	if late := result.GetLateOutput(); len(late) > 0 {
+		if _, err := r.app.out.Write(late); err != nil {
+			return err
+		}
+	}
+	if traceback := result.GetError().GetTraceback(); traceback != "" {
+		if _, err := io.WriteString(r.app.err, strings.TrimRight(traceback, "\n")+"\n"); err != nil {
+			return err
+		}
+	}
+	if note := result.GetNote(); note != "" && result.GetStatus() != sandgatev1.Status_STATUS_OK {
+		r.app.notef("%s", note)
+	}
+	for name, stream := range map[string]*sandgatev1.StreamSummary{"output": result.GetStdout(), "error output": result.GetStderr()} {
+		if stream.GetDroppedBytes() > 0 {
+			r.app.notef("%d bytes of %s are not shown%s", stream.GetDroppedBytes(), name, keptIn(stream))
+		}
+	}
+	if !r.interactive && r.images.dir == "" && r.images.count > 0 {
+		r.app.notef("%d pictures were shown and not kept; --images DIR keeps them", r.images.count)
+	}
+	if r.interactive && result.GetStateLost() && result.GetNote() == "" {
+		r.app.notef("the kernel was replaced: variables and imports are gone, files are not")
+	}
+	r.exited = asksToLeave(result)
+	return exitWith(statusCode(result.GetStatus(), result.GetExitCode()))
+}
+
+// asksToLeave reports whether the code called sys.exit, exit or quit.
+func asksToLeave(result *sandgatev1.RunResult) bool {
+	switch result.GetStatus() {
+	case sandgatev1.Status_STATUS_OK, sandgatev1.Status_STATUS_ERROR:
+		return result.GetError().GetName() == "SystemExit" || (result.GetError() == nil && result.GetExitCode() != 0)
+	default:
+		return false
+	}
+}
+
+// keptIn says where the whole of a stream is.
+func keptIn(stream *sandgatev1.StreamSummary) string {
+	if stream.GetFile() == "" {
+		return ""
+	}
+	return fmt.Sprintf("; %s in the session holds %d bytes", stream.GetFile(), stream.GetFileBytes())
+}
+
+// interruptWatch turns Ctrl-C into calls of Interrupt while a cell runs.
+type interruptWatch struct {
+	signals chan os.Signal
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+}
+
+// watchInterrupts starts watching. The first Ctrl-C interrupts the code, the second leaves.
+func (r *cellRunner) watchInterrupts(ctx context.Context, leave context.CancelCauseFunc) *interruptWatch {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &interruptWatch{signals: make(chan os.Signal, 2), cancel: cancel}
+	signal.Notify(w.signals, os.Interrupt)
+	w.done.Go(func() {
+		for count := 0; count < 2; count++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-w.signals:
+			}
+			if count > 0 {
+				leave(errLeft)
+				return
+			}
+			w.done.Go(func() {
+				// A failure shows in the call itself, and a second Ctrl-C still leaves.
+				_, _ = r.client.python.Interrupt(ctx, &sandgatev1.InterruptRequest{SessionId: r.session, ContextId: r.context})
+			})
+		}
+	})
+	return w
+}
+
+// Close stops watching and waits for a call of Interrupt under way, which it cancels.
+func (w *interruptWatch) Close() {
+	signal.Stop(w.signals)
+	w.cancel()
+	w.done.Wait()
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
+	"github.com/sandgate/sandgate/gateway"
+)
+
+// endTimeout bounds what is done after the last call has ended: killing every sandbox, and more of
+// them than fit in it are left to the next start.
+const endTimeout = 60 * time.Second
+
+// serveCommand is `sandgate serve`.
+func (a *app) serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "serve",
+		Short:   "Run the gateway",
+		GroupID: groupRun,
+		Args:    cobra.NoArgs,
+		Long: `Answers Connect, gRPC and gRPC-Web on one loopback port, and runs what it is asked to
+in sandboxes of the Docker engine. It refuses to start on a host that "sandgate doctor"
+finds unfit.
+
+SIGTERM or Ctrl-C ends it: running calls may end within drain_timeout, then every
+session is deleted. A second signal ends it at once; the next start on the same state
+folder takes over or removes what was left.
+
+` + configLong,
+		Example: `  sandgate serve
+  sandgate serve --listen 127.0.0.1:8080 --state-dir /srv/sandgate
+  SANDGATE_POOL_DATA=4 sandgate serve --config sandgate.yaml --log-format json`,
+	}
+	settings := addSettings(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		loaded, err := settings.load(a.env)
+		if err != nil {
+			return err
+		}
+		return a.serve(cmd.Context(), &loaded.Config)
+	}
+	return cmd
+}
+
+// serve runs a gateway until it is told to end.
+func (a *app) serve(ctx context.Context, cfg *config.Config) error {
+	log := a.logger(cfg)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	g, err := openGateway(ctx, cfg, log)
+	if err != nil {
+		if ctx.Err() != nil {
+			return exitError{code: exitInterrupted}
+		}
+		return err
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- g.server.Serve(g.listener) }() // ends with Shutdown in close
+	a.announce(cfg, g)
+	select {
+	case err = <-failed:
+		failed <- nil
+	case <-ctx.Done():
+		log.Info("ending: calls may finish, a second signal ends at once", "drain_timeout", cfg.DrainTimeout)
+	}
+	stop() // from here on a signal has its ordinary effect: it kills us
+	closeErr := g.close(context.WithoutCancel(ctx))
+	return errors.Join(err, closeErr, <-failed)
+}
+
+// announce says where the gateway answers.
+func (a *app) announce(cfg *config.Config, g *gatewayParts) {
+	scheme := "http"
+	if cfg.TLSCert != "" {
+		scheme = "https"
+	}
+	_, _ = fmt.Fprintf(a.out, "Sandgate %s serves %s://%s, sandboxes run on %s.\n",
+		buildVersion(), scheme, g.listener.Addr(), g.runtime) // for people; programs ask /readyz
+	g.log.Info("serving", "address", g.listener.Addr().String(), "runtime", g.runtime, "deployment", g.state.deployment, "version", buildVersion())
+}
+
+// logger makes the logger that the configuration asks for. It writes to standard error.
+func (a *app) logger(cfg *config.Config) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
+		level = slog.LevelInfo // the configuration was checked
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(a.err, options))
+	}
+	return slog.New(slog.NewTextHandler(a.err, options))
+}
+
+// teardown closes things in the reverse order of their making.
+type teardown struct {
+	steps []struct {
+		name string
+		do   func(ctx context.Context) error
+	}
+}
+
+// add notes how to undo what was just done.
+func (t *teardown) add(name string, do func(ctx context.Context) error) {
+	t.steps = append(t.steps, struct {
+		name string
+		do   func(ctx context.Context) error
+	}{name, do})
+}
+
+// run undoes everything, whatever fails on the way.
+func (t *teardown) run(ctx context.Context) error {
+	var errs []error
+	for i := len(t.steps) - 1; i >= 0; i-- {
+		if err := t.steps[i].do(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", t.steps[i].name, err))
+		}
+	}
+	t.steps = nil
+	return errors.Join(errs...)
+}
+
+// listen opens the port. It is the last thing that is opened, so that nobody is let in before the
+// sandboxes of an earlier gateway are settled.
+func listen(ctx context.Context, cfg *config.Config) (net.Listener, error) {
+	listener, err := gateway.Listen(ctx, cfg.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, hintError{
+			err:  fmt.Errorf("something answers on %s already", cfg.Listen),
+			hint: "stop it, or choose another address with --listen",
+		}
+	}
+	return listener, err
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sandgate/sandgate/fileserver"
+	"github.com/sandgate/sandgate/gateway"
+	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+	"github.com/sandgate/sandgate/pyrunner"
+)
+
+// newRegistry returns every service of the API, ready to be served. It fails when an RPC of the
+// API is registered by nobody, or wrongly.
+func newRegistry(sessions *gateway.Sessions) (*gateway.Registry, error) {
+	registry := gateway.NewRegistry()
+	sessions.Register(registry)
+	registerPython(registry, pyrunner.NewPython(sessions))
+	registerProcesses(registry, pyrunner.NewProcess(sessions))
+	registerFiles(registry, fileserver.New(sessions))
+	if err := registry.Err(); err != nil {
+		return nil, fmt.Errorf("register the services: %w", err)
+	}
+	if missing := registry.Missing(); len(missing) > 0 {
+		return nil, fmt.Errorf("register the services: nobody serves %s", strings.Join(missing, ", "))
+	}
+	return registry, nil
+}
+
+func registerPython(r *gateway.Registry, python *pyrunner.Python) {
+	gateway.Stream(r, sandgatev1connect.PythonServiceRunProcedure, python.Run)
+	gateway.Unary(r, sandgatev1connect.PythonServiceInterruptProcedure, python.Interrupt)
+	gateway.Unary(r, sandgatev1connect.PythonServiceCreateContextProcedure, python.CreateContext)
+	gateway.Unary(r, sandgatev1connect.PythonServiceListContextsProcedure, python.ListContexts)
+	gateway.Unary(r, sandgatev1connect.PythonServiceRestartContextProcedure, python.RestartContext)
+	gateway.Unary(r, sandgatev1connect.PythonServiceDeleteContextProcedure, python.DeleteContext)
+	r.Render("python_run", func() gateway.Renderer { return pyrunner.NewRunRenderer() })
+	r.Render("python_restart", func() gateway.Renderer { return pyrunner.NewRestartRenderer() })
+}
+
+func registerProcesses(r *gateway.Registry, processes *pyrunner.Process) {
+	gateway.Stream(r, sandgatev1connect.ProcessServiceShellProcedure, processes.Shell)
+	gateway.Stream(r, sandgatev1connect.ProcessServiceStartProcedure, processes.Start)
+	gateway.Stream(r, sandgatev1connect.ProcessServiceConnectProcedure, processes.Connect)
+	gateway.Unary(r, sandgatev1connect.ProcessServiceListProcessesProcedure, processes.ListProcesses)
+	gateway.Unary(r, sandgatev1connect.ProcessServiceSendInputProcedure, processes.SendInput)
+	gateway.Unary(r, sandgatev1connect.ProcessServiceCloseStdinProcedure, processes.CloseStdin)
+	gateway.Unary(r, sandgatev1connect.ProcessServiceSendSignalProcedure, processes.SendSignal)
+	gateway.Unary(r, sandgatev1connect.ProcessServiceResizeProcedure, processes.Resize)
+	r.Render("shell_run", func() gateway.Renderer { return pyrunner.NewShellRenderer() })
+}
+
+func registerFiles(r *gateway.Registry, files *fileserver.Files) {
+	gateway.Unary(r, sandgatev1connect.FileServiceReadProcedure, files.Read)
+	gateway.Unary(r, sandgatev1connect.FileServiceWriteProcedure, files.Write)
+	gateway.Unary(r, sandgatev1connect.FileServiceEditProcedure, files.Edit)
+	gateway.Unary(r, sandgatev1connect.FileServiceListFilesProcedure, files.ListFiles)
+	gateway.Unary(r, sandgatev1connect.FileServiceStatProcedure, files.Stat)
+	gateway.Unary(r, sandgatev1connect.FileServiceMoveProcedure, files.Move)
+	gateway.Unary(r, sandgatev1connect.FileServiceRemoveProcedure, files.Remove)
+	gateway.Unary(r, sandgatev1connect.FileServiceMakeDirProcedure, files.MakeDir)
+	gateway.Stream(r, sandgatev1connect.FileServiceWatchProcedure, files.Watch)
+	gateway.ClientStream(r, sandgatev1connect.FileServiceUploadProcedure, files.Upload)
+	gateway.Stream(r, sandgatev1connect.FileServiceDownloadProcedure, files.Download)
+	for _, tool := range []string{
+		"file_read", "file_write", "file_edit", "file_list", "file_stat", "file_move", "file_remove", "file_make_dir",
+	} {
+		r.Render(tool, func() gateway.Renderer { return fileserver.NewRenderer() })
+	}
+}

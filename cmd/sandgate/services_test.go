@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/sandgate/sandgate/gateway"
+	"github.com/sandgate/sandgate/gateway/store"
+	api "github.com/sandgate/sandgate/proto"
+	"github.com/sandgate/sandgate/sandbox"
+)
+
+// TestEveryRPCIsServed asks a gateway that is wired as serve does for every RPC of the API.
+func TestEveryRPCIsServed(t *testing.T) {
+	t.Parallel()
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	sessions, err := gateway.NewSessions(gateway.SessionOptions{
+		Driver: sandbox.DriverFunc(func(context.Context, sandbox.Spec) (sandbox.Sandbox, error) {
+			return nil, errors.New("this test makes no sandbox")
+		}),
+		Store: db, Runtime: "runc", Templates: templates(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
+	registry, err := newRegistry(sessions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := gateway.NewServer(gateway.Options{Registry: registry, Sessions: sessions, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set descriptorpb.FileDescriptorSet
+	if err := proto.Unmarshal(api.Descriptors(), &set); err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for _, file := range set.GetFile() {
+		for _, service := range file.GetService() {
+			for _, method := range service.GetMethod() {
+				procedure := "/" + file.GetPackage() + "." + service.GetName() + "/" + method.GetName()
+				request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://localhost"+procedure, strings.NewReader("{}"))
+				request.Header.Set("Content-Type", "application/json")
+				response := httptest.NewRecorder()
+				server.Handler().ServeHTTP(response, request)
+				if response.Code == http.StatusNotFound && !strings.Contains(response.Body.String(), "SESSION_NOT_FOUND") {
+					t.Errorf("%s is not served: %s", procedure, response.Body)
+				}
+				count++
+			}
+		}
+	}
+	if count < 30 {
+		t.Errorf("only %d RPCs are in the descriptors", count)
+	}
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+func (a *app) sessionList() *cobra.Command {
+	var asJSON bool
+	var labels map[string]string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List live sessions, oldest first",
+		Args:  cobra.NoArgs,
+		RunE: interruptible(func(ctx context.Context, _ []string) error {
+			sessions, err := a.allSessions(ctx, labels)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.printJSON(&sandgatev1.ListSessionsResponse{Sessions: sessions})
+			}
+			rows := [][]string{{"ID", "STATE", "TEMPLATE", "RUNTIME", "AGE", "UNUSED UNTIL"}}
+			for _, s := range sessions {
+				rows = append(rows, []string{
+					s.GetId(), stateName(s.GetState()), s.GetTemplate(), s.GetRuntime(),
+					time.Since(s.GetCreatedAt().AsTime()).Round(time.Second).String(),
+					s.GetIdleExpiresAt().AsTime().Local().Format(time.TimeOnly),
+				})
+			}
+			return table(a.out, rows)
+		}),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as JSON")
+	cmd.Flags().StringToStringVar(&labels, "label", nil, "only sessions with this label, as KEY=VALUE")
+	return cmd
+}
+
+// allSessions asks for every page.
+func (a *app) allSessions(ctx context.Context, labels map[string]string) ([]*sandgatev1.Session, error) {
+	c, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	var sessions []*sandgatev1.Session
+	request := &sandgatev1.ListSessionsRequest{Metadata: labels}
+	for {
+		page, err := c.sessions.ListSessions(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		sessions = append(sessions, page.GetSessions()...)
+		if page.GetNextPageToken() == "" || page.GetNextPageToken() == request.PageToken {
+			return sessions, nil
+		}
+		request.PageToken = page.GetNextPageToken()
+	}
+}
+
+func (a *app) sessionExtend() *cobra.Command {
+	var idle string
+	cmd := &cobra.Command{
+		Use:   "extend ID",
+		Short: "Renew a session's lease, and change its length if asked",
+		Args:  cobra.ExactArgs(1),
+		RunE: interruptible(func(ctx context.Context, args []string) error {
+			request := &sandgatev1.ExtendSessionRequest{SessionId: args[0]}
+			if idle != "" {
+				if err := into(&request.IdleTimeout, parseDuration)(idle); err != nil {
+					return usagef("--idle: %w", err)
+				}
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			reply, err := c.sessions.ExtendSession(ctx, request)
+			if err != nil {
+				return err
+			}
+			ends := reply.GetSession().GetIdleExpiresAt().AsTime().Local()
+			_, err = fmt.Fprintln(a.out, ends.Format(time.DateTime))
+			return err
+		}),
+	}
+	cmd.Flags().StringVar(&idle, "idle", "", "new length of the lease, such as 30m")
+	return cmd
+}
+
+func (a *app) sessionDelete() *cobra.Command {
+	return &cobra.Command{
+		Use:     "delete ID…",
+		Aliases: []string{"rm"},
+		Short:   "End sessions: what runs in them is killed, their files are gone",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: interruptible(func(ctx context.Context, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			for _, id := range args {
+				if _, err := c.sessions.DeleteSession(ctx, &sandgatev1.DeleteSessionRequest{SessionId: id}); err != nil {
+					return fmt.Errorf("delete session %s: %w", id, err)
+				}
+			}
+			return nil
+		}),
+	}
+}

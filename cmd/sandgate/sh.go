@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// shFlags are the flags of `sandgate sh`.
+type shFlags struct {
+	at      place
+	timeout string
+	cwd     string
+}
+
+// shCommand is `sandgate sh`.
+func (a *app) shCommand() *cobra.Command {
+	var flags shFlags
+	cmd := &cobra.Command{
+		Use:     "sh [COMMAND…]",
+		Short:   "Run a shell, or a command, in a sandbox",
+		GroupID: groupUse,
+		Long: `Without a command: a shell on a terminal of its own, or one that reads its commands
+from standard input where that is no terminal. With a command: bash runs it, and its
+words are joined by spaces as ssh does. The exit code is the command's.
+
+Flags go before the command. Without --session it works in a temporary session that
+is deleted afterwards.`,
+		Example: `  sandgate sh
+  sandgate sh 'python3 --version; id'
+  sandgate sh --session $id --timeout 10m ./build.sh
+  sandgate sh < script.sh`,
+		Args: cobra.ArbitraryArgs,
+		RunE: interruptible(func(ctx context.Context, args []string) error {
+			return a.sh(ctx, strings.Join(args, " "), &flags)
+		}),
+	}
+	set := cmd.Flags()
+	set.SetInterspersed(false) // what follows the command's first word is the command's
+	set.StringVar(&flags.at.session, "session", "", "the session to work in")
+	set.StringVar(&flags.at.template, "template", "", "template of the temporary session: python or data")
+	set.StringVar(&flags.timeout, "timeout", "", "end the command after this long, such as 10m (default 60s; a shell: none)")
+	set.StringVar(&flags.cwd, "cwd", "", "folder to start in; empty: /home/user")
+	return cmd
+}
+
+// sh runs a command, or a shell where it is empty.
+func (a *app) sh(ctx context.Context, command string, flags *shFlags) error {
+	var timeout *durationpb.Duration
+	if flags.timeout != "" {
+		var err error
+		if timeout, err = parseDuration(flags.timeout); err != nil {
+			return usagef("--timeout: %w", err)
+		}
+	}
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	return a.within(ctx, c, flags.at, func(ctx context.Context, id string) error {
+		if command != "" {
+			return a.shellRun(ctx, c, &sandgatev1.ShellRequest{
+				SessionId: id, Command: command, Cwd: flags.cwd, Timeout: timeout, MaxOutputBytes: inlineOutput,
+			})
+		}
+		shell := &shell{app: a, client: c, session: id}
+		return shell.run(ctx, &sandgatev1.StartRequest{
+			SessionId: id, Command: "bash", Cwd: flags.cwd, Timeout: timeout,
+		})
+	})
+}
+
+// shellRun runs one command and streams its output.
+func (a *app) shellRun(ctx context.Context, c *client, request *sandgatev1.ShellRequest) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := c.processes.Shell(ctx, request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stream.Close() }() // everything that matters was received
+	var result *sandgatev1.ProcessResult
+	for stream.Receive() {
+		event := stream.Msg()
+		if err := copyOutput(a.stdio, event.GetStdout(), event.GetStderr()); err != nil {
+			return err
+		}
+		if event.GetResult() != nil {
+			result = event.GetResult()
+		}
+	}
+	if err := stream.Err(); err != nil {
+		return err
+	}
+	return a.processEnded(result)
+}
+
+// copyOutput writes what an event carries of a program's streams.
+func copyOutput(streams stdio, stdout, stderr *sandgatev1.Output) error {
+	for _, piece := range []struct {
+		to   io.Writer
+		data []byte
+	}{{streams.out, stdout.GetData()}, {streams.err, stderr.GetData()}} {
+		if len(piece.data) == 0 {
+			continue
+		}
+		if _, err := piece.to.Write(piece.data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// processEnded tells what a program's result adds to its output and turns it into an exit code.
+func (a *app) processEnded(result *sandgatev1.ProcessResult) error {
+	if result == nil {
+		return errors.New("the gateway ended the call without a result")
+	}
+	if result.GetNote() != "" && result.GetStatus() != sandgatev1.Status_STATUS_OK {
+		a.notef("%s", result.GetNote())
+	}
+	for _, stream := range []struct {
+		name    string
+		summary *sandgatev1.StreamSummary
+	}{{"output", result.GetStdout()}, {"error output", result.GetStderr()}} {
+		if dropped := stream.summary.GetDroppedBytes(); dropped > 0 {
+			a.notef("%d bytes of %s are not shown%s", dropped, stream.name, keptIn(stream.summary))
+		}
+	}
+	return exitWith(statusCode(result.GetStatus(), result.GetExitCode()))
+}
+
+// errGap says that output was lost between two connections.
+func errGap(from, to int64) string {
+	return fmt.Sprintf("%d bytes of output were lost while the connection was down", to-from)
+}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"connectrpc.com/connect"
+	"golang.org/x/term"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// inputPiece is how much input is sent in one call.
+const inputPiece = 32 << 10
+
+// resumeTries bounds how often a broken stream of events is taken up again in a row.
+const resumeTries = 5
+
+// shell is one interactive program: its output is copied here, our input there.
+type shell struct {
+	app     *app
+	client  *client
+	session string
+	// What is known of the program once it has started.
+	process        string
+	stdout, stderr int64 // where the next pieces of its streams begin
+}
+
+// run starts the program and stays with it to its end. On a terminal the program gets one too.
+func (s *shell) run(ctx context.Context, request *sandgatev1.StartRequest) error {
+	fd, isTerminal := terminalFD(s.app.in)
+	if isTerminal {
+		width, height, err := term.GetSize(fd)
+		if err != nil {
+			width, height = 80, 24
+		}
+		request.Terminal = terminalSize(width, height)
+		request.Env = map[string]string{"TERM": termName(s.app.env.Get("TERM"))}
+	} else {
+		request.Stdin = true
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := s.client.processes.Start(ctx, request)
+	if err != nil {
+		return err
+	}
+	result, err := s.follow(ctx, stream, func() (release func(), err error) {
+		return s.attach(ctx, fd, isTerminal)
+	})
+	if err != nil {
+		s.hangUp(ctx)
+		return err
+	}
+	return s.app.processEnded(result)
+}
+
+// termName passes on what kind of terminal this is, if it is a plain name.
+func termName(name string) string {
+	if name == "" || len(name) > 64 || printable(name) != name {
+		return "xterm-256color"
+	}
+	return name
+}
+
+// terminalSize is a size for the wire, within the bounds of the API.
+func terminalSize(width, height int) *sandgatev1.TerminalSize {
+	return &sandgatev1.TerminalSize{Cols: uint32(min(max(width, 1), 1000)), Rows: uint32(min(max(height, 1), 1000))}
+}
+
+// eventStream is what Start and Connect have in common.
+type eventStream interface {
+	Receive() bool
+	Err() error
+	Close() error
+}
+
+// event returns the last event that a stream gave.
+func event(stream eventStream) *sandgatev1.ProcessEvent {
+	switch s := stream.(type) {
+	case *connect.ServerStreamForClient[sandgatev1.StartResponse]:
+		return s.Msg().GetEvent()
+	case *connect.ServerStreamForClient[sandgatev1.ConnectResponse]:
+		return s.Msg().GetEvent()
+	}
+	return nil
+}
+
+// follow copies events until the program has ended. A stream that breaks is taken up where it
+// broke, as the program lives on without us. attach is called once the program has started.
+func (s *shell) follow(ctx context.Context, stream eventStream, attach func() (func(), error)) (*sandgatev1.ProcessResult, error) {
+	for tries := 0; ; tries++ {
+		before := s.stdout + s.stderr
+		for stream.Receive() {
+			ev := event(stream)
+			if ev.GetStarted() != nil && s.process == "" {
+				s.process = ev.GetStarted().GetProcessId()
+				release, err := attach()
+				if err != nil {
+					return nil, errors.Join(err, stream.Close())
+				}
+				defer release()
+			}
+			if err := s.copy(ev); err != nil {
+				return nil, errors.Join(err, stream.Close())
+			}
+			if ev.GetEnded() != nil {
+				return ev.GetEnded(), stream.Close()
+			}
+		}
+		err := stream.Err()
+		_ = stream.Close() // it is broken already
+		if s.stdout+s.stderr > before {
+			tries = 0
+		}
+		if s.process == "" || !mayResume(err) || tries >= resumeTries {
+			return nil, err
+		}
+		if stream, err = s.resume(ctx, tries); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// mayResume reports whether an error is one of the connection, not of the call.
+func mayResume(err error) bool {
+	return err == nil || connect.CodeOf(err) == connect.CodeUnavailable || connect.CodeOf(err) == connect.CodeUnknown
+}
+
+// resume waits a little and asks for the events that come after what we have.
+func (s *shell) resume(ctx context.Context, tries int) (eventStream, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(time.Duration(100<<tries) * time.Millisecond):
+	}
+	return s.client.processes.Connect(ctx, &sandgatev1.ConnectRequest{
+		SessionId: s.session, ProcessId: s.process, StdoutOffset: s.stdout, StderrOffset: s.stderr,
+	})
+}
+
+// copy writes an event's output and remembers how far it goes.
+func (s *shell) copy(ev *sandgatev1.ProcessEvent) error {
+	for _, piece := range []struct {
+		output *sandgatev1.Output
+		next   *int64
+	}{{ev.GetStdout(), &s.stdout}, {ev.GetStderr(), &s.stderr}} {
+		if piece.output == nil {
+			continue
+		}
+		if piece.output.GetOffset() > *piece.next {
+			s.app.notef("%s", errGap(*piece.next, piece.output.GetOffset()))
+		}
+		*piece.next = piece.output.GetOffset() + int64(len(piece.output.GetData()))
+	}
+	return copyOutput(s.app.stdio, ev.GetStdout(), ev.GetStderr())
+}
+
+// hangUp ends a program that we leave, as closing a terminal does. A temporary session is deleted
+// anyway; in another one the program would stay.
+func (s *shell) hangUp(ctx context.Context) {
+	if s.process == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	// Nobody is left to tell of a failure: the program has ended, or its gateway has.
+	_, _ = s.client.processes.SendSignal(ctx, &sandgatev1.SendSignalRequest{
+		SessionId: s.session, ProcessId: s.process, Signal: sandgatev1.Signal_SIGNAL_HUP,
+	})
+}
+
+// attach connects our input, and our terminal if there is one, with the started program.
+func (s *shell) attach(ctx context.Context, fd int, isTerminal bool) (release func(), err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	go s.pump(ctx) // ends with a read of standard input, which cannot be cancelled
+	if !isTerminal {
+		return cancel, nil
+	}
+	saved, err := term.MakeRaw(fd)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	var resizer sync.WaitGroup
+	changes := make(chan os.Signal, 1)
+	signal.Notify(changes, syscall.SIGWINCH)
+	resizer.Go(func() { s.resize(ctx, fd, changes) })
+	return func() {
+		signal.Stop(changes)
+		cancel()
+		resizer.Wait()
+		_ = term.Restore(fd, saved) // nothing else can be done to a terminal
+	}, nil
+}
+
+// pump sends standard input to the program until either ends.
+func (s *shell) pump(ctx context.Context) {
+	buffer := make([]byte, inputPiece)
+	for {
+		n, err := s.app.in.Read(buffer)
+		if n > 0 {
+			_, sendErr := s.client.processes.SendInput(ctx, &sandgatev1.SendInputRequest{
+				SessionId: s.session, ProcessId: s.process, Data: buffer[:n],
+			})
+			if ctx.Err() != nil || connect.CodeOf(sendErr) == connect.CodeFailedPrecondition || connect.CodeOf(sendErr) == connect.CodeNotFound {
+				return // the program has ended, and its events say how
+			}
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				_, _ = s.client.processes.CloseStdin(ctx, &sandgatev1.CloseStdinRequest{SessionId: s.session, ProcessId: s.process}) // as above
+			}
+			return
+		}
+	}
+}
+
+// resize passes on new sizes of the terminal until ctx ends.
+func (s *shell) resize(ctx context.Context, fd int, changes <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-changes:
+		}
+		if width, height, err := term.GetSize(fd); err == nil {
+			_, _ = s.client.processes.Resize(ctx, &sandgatev1.ResizeRequest{
+				SessionId: s.session, ProcessId: s.process, Size: terminalSize(width, height),
+			}) // the next change tries again
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package fileserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"connectrpc.com/connect"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox"
+)
+
+const (
+	// maxErrorBytes bounds the message, and the hint, of an error that a guest returned.
+	maxErrorBytes = 4 << 10
+	// maxReasonBytes bounds the reason of an error that a guest returned.
+	maxReasonBytes = 64
+	// maxDetails bounds how many details of a guest's error are looked at.
+	maxDetails = 8
+)
+
+// newError makes an error with a detail: reason for programs, hint for whoever reads it.
+func newError(code connect.Code, cause error, reason, hint string) *connect.Error {
+	err := connect.NewError(code, cause)
+	if detail, detailErr := connect.NewErrorDetail(&sandgatev1.ErrorDetail{Reason: reason, Hint: hint}); detailErr == nil {
+		err.AddDetail(detail)
+	}
+	return err
+}
+
+// callerLeft is the error of a call whose caller is gone or out of time.
+func callerLeft(ctxErr error) error {
+	if errors.Is(ctxErr, context.DeadlineExceeded) {
+		return newError(connect.CodeDeadlineExceeded, ctxErr, "CALLER_DEADLINE",
+			"Your own deadline for the call passed, and its work was stopped. Allow more time.")
+	}
+	return connect.NewError(connect.CodeCanceled, ctxErr)
+}
+
+// sessionLost is the error of a call that found its sandbox ended.
+func sessionLost(sb sandbox.Sandbox) error {
+	return newError(connect.CodeFailedPrecondition,
+		fmt.Errorf("the session is lost: %s", lostBecause(sb)), "SESSION_LOST",
+		"Create a new session; the files and variables of this one are gone.")
+}
+
+// lostBecause says in half a sentence why a sandbox ended. What its engine says is not for tenants.
+func lostBecause(sb sandbox.Sandbox) string {
+	switch err := sb.Err(); {
+	case errors.Is(err, sandbox.ErrMemory):
+		return "its sandbox ran out of memory"
+	case errors.Is(err, sandbox.ErrClosed):
+		return "it was ended"
+	default:
+		return "its sandbox died"
+	}
+}
+
+// guestSilent is the error of a call that the guest did not answer in time.
+func guestSilent() error {
+	return newError(connect.CodeDeadlineExceeded, fmt.Errorf("the sandbox did not answer within %s", answerTimeout),
+		"SANDBOX_SILENT", "The sandbox is overloaded or stuck. Look whether the call had an effect before repeating it, or make a new session.")
+}
+
+// guestBroken is the error of a call that was answered with something that makes no sense.
+func guestBroken(cause error) error {
+	return newError(connect.CodeInternal,
+		fmt.Errorf("the sandbox broke off its answer: %s", clip(cause.Error(), maxErrorBytes)), "SANDBOX_MISBEHAVED",
+		"Look whether the call had an effect before repeating it. If this happens again, make a new session.")
+}
+
+// replyTooLarge is the error of a call whose answer was stopped because it was beyond every bound.
+func replyTooLarge(cause error) error {
+	return newError(connect.CodeResourceExhausted,
+		fmt.Errorf("the answer of the sandbox was stopped: %s", clip(cause.Error(), maxErrorBytes)), "REPLY_TOO_LARGE",
+		"Ask for less at a time: a range of the file, or a smaller page of the directory.")
+}
+
+// guestAnswer returns the error that a guest answered with, stripped to a code, a message and an
+// ErrorDetail, nil if there was none that may be believed.
+func guestAnswer(err error) *connect.Error {
+	var answer *connect.Error
+	if !connect.IsWireError(err) || !errors.As(err, &answer) || answer.Code() == connect.CodeCanceled {
+		// A guest that says that the caller left is ending itself, or lies.
+		return nil
+	}
+	reason, hint := "SANDBOX_ERROR", ""
+	for _, detail := range answer.Details()[:min(len(answer.Details()), maxDetails)] {
+		if detail.Type() != string((*sandgatev1.ErrorDetail)(nil).ProtoReflect().Descriptor().FullName()) {
+			continue
+		}
+		value, valueErr := detail.Value()
+		if said, ok := value.(*sandgatev1.ErrorDetail); ok && valueErr == nil {
+			reason, hint = cleanReason(said.GetReason()), clip(said.GetHint(), maxErrorBytes)
+			break
+		}
+	}
+	return newError(guestCode(answer.Code()), errors.New(clip(answer.Message(), maxErrorBytes)), reason, hint)
+}
+
+// guestCode returns the code of a guest's error, unless it is one of those that speak about the
+// caller, its key or the gateway: a guest knows nothing of them, and a client might act on them.
+func guestCode(code connect.Code) connect.Code {
+	switch code {
+	case connect.CodeInvalidArgument, connect.CodeNotFound, connect.CodeAlreadyExists,
+		connect.CodePermissionDenied, connect.CodeResourceExhausted, connect.CodeFailedPrecondition,
+		connect.CodeAborted, connect.CodeOutOfRange, connect.CodeUnimplemented,
+		connect.CodeDeadlineExceeded, connect.CodeInternal:
+		return code
+	case connect.CodeCanceled, connect.CodeUnknown, connect.CodeUnavailable, connect.CodeDataLoss,
+		connect.CodeUnauthenticated:
+		return connect.CodeInternal
+	default:
+		return connect.CodeInternal
+	}
+}
+
+// cleanReason returns a guest's reason if it is one: capitals, digits and underscores. Those that
+// speak of sessions are the gateway's.
+func cleanReason(reason string) string {
+	strange := func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' }
+	if len(reason) > maxReasonBytes || strings.HasPrefix(reason, "SESSION_") || strings.ContainsFunc(reason, strange) {
+		return "SANDBOX_ERROR"
+	}
+	return reason
+}
+
+// clip returns text as valid UTF-8 of at most limit bytes.
+func clip(text string, limit int) string {
+	if len(text) > limit {
+		cut := limit
+		for cut > 0 && !utf8.RuneStart(text[cut]) {
+			cut--
+		}
+		text = text[:cut]
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
+}

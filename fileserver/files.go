@@ -1,0 +1,112 @@
+// Package fileserver serves FileService on the host's side of the wall: it finds the sandbox of a
+// session, and has the guest inside do the work as the sandbox's unprivileged user. It opens no path
+// itself. It believes the guest nothing that it can check, keeps no more of a stream than one
+// message, and never repeats a call.
+package fileserver
+
+import (
+	"context"
+	"errors"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+	"github.com/sandgate/sandgate/sandbox"
+)
+
+// Sandboxes finds the sandbox of a session. Its method may be called by any number of goroutines.
+type Sandboxes interface {
+	// Sandbox returns the sandbox of a session that the caller of ctx may use. Its error is a
+	// *connect.Error, which reaches the caller as it is.
+	Sandbox(ctx context.Context, sessionID string) (sandbox.Sandbox, error)
+}
+
+// Files is the host's side of FileService. Its methods may be called by any number of goroutines;
+// their errors are *connect.Errors. Requests must have passed validation.
+type Files struct {
+	sandboxes Sandboxes
+	guest     sandgatev1connect.FileServiceClient
+}
+
+// New returns a Files that finds its sandboxes in sandboxes.
+func New(sandboxes Sandboxes) *Files {
+	return &Files{
+		sandboxes: sandboxes,
+		guest:     sandgatev1connect.NewFileServiceClient(guestTransport{}, sandbox.GuestURL, guestOptions()...),
+	}
+}
+
+// Read reads a file, or a range of it.
+func (f *Files) Read(ctx context.Context, req *sandgatev1.ReadRequest) (*sandgatev1.ReadResponse, error) {
+	res, err := unary(ctx, f.sandboxes, req, f.guest.Read)
+	if err != nil {
+		return nil, err
+	}
+	if !cleanRead(res, req) {
+		return nil, guestBroken(errors.New("it sent more of the file than was asked for"))
+	}
+	return res, nil
+}
+
+// Write writes a file.
+func (f *Files) Write(ctx context.Context, req *sandgatev1.WriteRequest) (*sandgatev1.WriteResponse, error) {
+	res, err := unary(ctx, f.sandboxes, req, f.guest.Write)
+	if err == nil {
+		res.File = cleanInfo(res.GetFile())
+	}
+	return res, err
+}
+
+// Edit replaces a piece of a text file.
+func (f *Files) Edit(ctx context.Context, req *sandgatev1.EditRequest) (*sandgatev1.EditResponse, error) {
+	res, err := unary(ctx, f.sandboxes, req, f.guest.Edit)
+	if err == nil {
+		res.File = cleanInfo(res.GetFile())
+		res.Replaced = max(res.GetReplaced(), 0)
+		res.Preview = clip(res.GetPreview(), maxPreviewBytes)
+	}
+	return res, err
+}
+
+// ListFiles lists a directory, in pages.
+func (f *Files) ListFiles(ctx context.Context, req *sandgatev1.ListFilesRequest) (*sandgatev1.ListFilesResponse, error) {
+	res, err := unary(ctx, f.sandboxes, req, f.guest.ListFiles)
+	if err != nil {
+		return nil, err
+	}
+	if !cleanList(res, req) {
+		return nil, guestBroken(errors.New("it sent more of the directory than was asked for"))
+	}
+	return res, nil
+}
+
+// Stat describes a file.
+func (f *Files) Stat(ctx context.Context, req *sandgatev1.StatRequest) (*sandgatev1.StatResponse, error) {
+	res, err := unary(ctx, f.sandboxes, req, f.guest.Stat)
+	if err == nil {
+		res.File = cleanInfo(res.GetFile())
+	}
+	return res, err
+}
+
+// Move moves or renames a file or directory.
+func (f *Files) Move(ctx context.Context, req *sandgatev1.MoveRequest) (*sandgatev1.MoveResponse, error) {
+	res, err := unary(ctx, f.sandboxes, req, f.guest.Move)
+	if err == nil {
+		res.File = cleanInfo(res.GetFile())
+	}
+	return res, err
+}
+
+// Remove removes a file or directory.
+func (f *Files) Remove(ctx context.Context, req *sandgatev1.RemoveRequest) (*sandgatev1.RemoveResponse, error) {
+	return unary(ctx, f.sandboxes, req, f.guest.Remove)
+}
+
+// MakeDir makes a directory and those above it.
+func (f *Files) MakeDir(ctx context.Context, req *sandgatev1.MakeDirRequest) (*sandgatev1.MakeDirResponse, error) {
+	res, err := unary(ctx, f.sandboxes, req, f.guest.MakeDir)
+	if err == nil {
+		res.File = cleanInfo(res.GetFile())
+	}
+	return res, err
+}

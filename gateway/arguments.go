@@ -1,0 +1,99 @@
+package gateway
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/sandgate/sandgate/gateway/catalog"
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// maxProblem bounds how much of a decoder's text is sent back, as it quotes the arguments.
+const maxProblem = 512
+
+// decodeArguments turns the arguments of a call into the request of the RPC behind the tool, the
+// session set. It does not validate: the RPC does. Every error is InvalidArgument and names what
+// is wrong.
+func decodeArguments(tool *catalog.Tool, target *rpc, req *sandgatev1.CallToolRequest) (proto.Message, error) {
+	message := target.newRequest()
+	fields := message.ProtoReflect().Descriptor().Fields()
+	if err := checkNames(tool, fields, req.GetArguments()); err != nil {
+		return nil, err
+	}
+	if len(req.GetArguments().GetFields()) > 0 {
+		text, err := protojson.Marshal(req.GetArguments())
+		if err != nil {
+			return nil, argumentError(tool, err.Error()) // NaN, or a value of no kind
+		}
+		if err := protojson.Unmarshal(text, message); err != nil {
+			return nil, argumentError(tool, ownNames(fields, err.Error()))
+		}
+	}
+	if field := fields.ByName(catalog.SessionField); field != nil {
+		message.ProtoReflect().Set(field, protoreflect.ValueOfString(req.GetSessionId()))
+	}
+	return message, nil
+}
+
+// checkNames refuses arguments that the tool does not have, with the list of those it has. The
+// session is not among them: it is a field of the call.
+func checkNames(tool *catalog.Tool, fields protoreflect.FieldDescriptors, arguments *structpb.Struct) error {
+	for name := range arguments.GetFields() {
+		field := fields.ByName(protoreflect.Name(name))
+		if field == nil {
+			field = fields.ByJSONName(name)
+		}
+		switch {
+		case field == nil:
+			return argumentError(tool, fmt.Sprintf("unknown argument %q", name))
+		case field.Name() == catalog.SessionField:
+			return argumentError(tool, fmt.Sprintf("%q is a field of the call, beside the arguments", name))
+		}
+	}
+	return nil
+}
+
+// ownNames writes the names of fields as the schema does; the decoder knows them by their JSON names.
+func ownNames(fields protoreflect.FieldDescriptors, problem string) string {
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		problem = strings.Replace(problem, "field "+field.JSONName()+":", "field "+string(field.Name())+":", 1)
+	}
+	return problem
+}
+
+// argumentError says what is wrong with the arguments of a call. A decoder's text begins with its
+// own name and a position in a text that the caller has never seen; both are cut off.
+func argumentError(tool *catalog.Tool, problem string) error {
+	problem = regexp.MustCompile(`^proto:[\s\x{00a0}]*(syntax error )?(\(line \d+:\d+\):\s*)?`).ReplaceAllString(problem, "")
+	if len(problem) > maxProblem {
+		problem = problem[:maxProblem] + "…"
+	}
+	problem = strings.ToValidUTF8(problem, "\uFFFD")
+	hint := tool.Proto.GetName() + " takes no arguments."
+	if len(tool.Arguments) > 0 {
+		hint = tool.Proto.GetName() + " takes: " + strings.Join(tool.Arguments, ", ") + ". ListTools has the schema."
+	}
+	return Errorf(connect.CodeInvalidArgument, ReasonInvalidArgument, hint, "arguments: %s", problem)
+}
+
+// structOf returns a message as a JSON object: field names as in the .proto, zeros written out,
+// 64-bit integers as strings, bytes as base64.
+func structOf(message proto.Message) (*structpb.Struct, error) {
+	text, err := protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}.Marshal(message)
+	if err != nil {
+		return nil, fmt.Errorf("write a reply as JSON: %w", err)
+	}
+	out := &structpb.Struct{}
+	if err := protojson.Unmarshal(text, out); err != nil {
+		return nil, fmt.Errorf("write a reply as a struct: %w", err)
+	}
+	return out, nil
+}

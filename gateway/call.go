@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// sessionShown is how much of a session's id the log gets. Whoever holds the whole id can use the
+// session, so the log must not hold it; what is left out has 90 bits.
+const sessionShown = len(sessionPrefix) + 8
+
+// call is what the gateway knows of one RPC while it is served. It is made by the HTTP layer,
+// filled by whoever learns something, and read for the log line at the end. A nil call takes
+// everything and keeps nothing.
+type call struct {
+	id        string // the request id
+	procedure string
+	last      atomic.Bool // nothing but the end of the stream comes after what is being sent
+
+	mu      sync.Mutex
+	session string            // as the request names it; guarded by mu
+	tool    string            // guarded by mu
+	status  sandgatev1.Status // of the tool's work; guarded by mu
+	err     error             // guarded by mu
+	release func()            // gives the session's lease back; guarded by mu
+	ended   bool              // guarded by mu
+}
+
+// callKey is the key of the call in a context.
+type callKey struct{}
+
+func withCall(ctx context.Context, c *call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
+
+// callFrom returns the call that ctx belongs to, nil for none.
+func callFrom(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+func (c *call) noteSession(id string) {
+	if c == nil || id == "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.session = id
+}
+
+func (c *call) noteTool(name string, status sandgatev1.Status) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tool, c.status = name, status
+}
+
+// noteLast says that the next message is the last one, so that it need not be flushed on its own:
+// one write to the network less on the way of every streamed result.
+func (c *call) noteLast() {
+	if c != nil {
+		c.last.Store(true)
+	}
+}
+
+func (c *call) noteError(err error) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = err
+}
+
+// hold keeps the lease of a session from running out until the call ends. A call works in one
+// session, so the first one held is the only one.
+func (c *call) hold(s *Sessions, sess *session) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.release != nil || c.ended {
+		return
+	}
+	sess.active.Add(1)
+	c.release = func() {
+		s.renew(sess)
+		sess.active.Add(-1)
+	}
+}
+
+// end releases what the call holds.
+func (c *call) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	if c.release != nil {
+		c.release()
+	}
+}
+
+// shown returns as much of a session's id as may be logged.
+func shown(sessionID string) string {
+	if len(sessionID) > sessionShown {
+		return sessionID[:sessionShown] + "…"
+	}
+	return sessionID
+}

@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+
+	"buf.build/go/protovalidate"
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+)
+
+// panicError is what a panic in a handler becomes.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// recoverTo is deferred around every handler: a panic ends the call with an error and nothing else.
+func recoverTo(err *error) {
+	if value := recover(); value != nil {
+		*err = &panicError{value: value, stack: debug.Stack()}
+	}
+}
+
+// admit notes the session that a request names and holds it against the rules of its descriptor.
+// Every request passes here exactly once, whichever way it came.
+func (r *Registry) admit(ctx context.Context, req any) error {
+	if named, ok := req.(interface{ GetSessionId() string }); ok {
+		callFrom(ctx).noteSession(named.GetSessionId())
+	}
+	message, ok := req.(proto.Message)
+	if !ok {
+		return fmt.Errorf("%T is no message", req)
+	}
+	return validationError(r.validator.Validate(message))
+}
+
+// receive returns the next valid message of a client's stream.
+func receive[Req any](ctx context.Context, r *Registry, stream *connect.ClientStream[Req]) (*Req, error) {
+	if !stream.Receive() {
+		if err := stream.Err(); err != nil {
+			return nil, err
+		}
+		return nil, io.EOF
+	}
+	req := stream.Msg()
+	if err := r.admit(ctx, req); err != nil {
+		return nil, err
+	}
+	return req, nil
+}
+
+// validationError turns what the validator found into an RPC error that names the fields.
+func validationError(err error) error {
+	var invalid *protovalidate.ValidationError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &invalid):
+		return fmt.Errorf("validate: %w", err)
+	}
+	const most = 5 // enough to mend a request, too little to make a flood of
+	var text strings.Builder
+	for i, violation := range invalid.Violations {
+		if i == most {
+			fmt.Fprintf(&text, "; and %d more", len(invalid.Violations)-most)
+			break
+		}
+		if i > 0 {
+			text.WriteString("; ")
+		}
+		text.WriteString(violation.String())
+	}
+	return Errorf(connect.CodeInvalidArgument, ReasonInvalidArgument,
+		"Mend the named fields and call again.", "%s", text.String())
+}
+
+// finish maps a handler's error for the wire and notes it for the log line.
+func finish(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	callFrom(ctx).noteError(err)
+	return wireError(err)
+}

@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"connectrpc.com/connect"
+)
+
+// errNotLoopback says why an address is refused.
+var errNotLoopback = errors.New("without keys anybody who can connect can run code, so only a loopback address such as 127.0.0.1 or [::1] may be listened on")
+
+// Listen opens a TCP listener on a loopback address, such as `127.0.0.1:7777` or `localhost:0`. It
+// refuses every other address before anything is opened.
+func Listen(ctx context.Context, address string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if host == "" {
+		return nil, fmt.Errorf("listen on %q: %w", address, errNotLoopback)
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %q: %w", address, err)
+	}
+	for _, ip := range ips {
+		if !ip.Unmap().IsLoopback() {
+			return nil, fmt.Errorf("listen on %q: %w", address, errNotLoopback)
+		}
+	}
+	var config net.ListenConfig
+	var errs []error
+	for _, ip := range ips {
+		listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(ip.Unmap().String(), port))
+		if err == nil {
+			return listener, nil
+		}
+		errs = append(errs, err) // such as ::1 on a host without IPv6
+	}
+	return nil, fmt.Errorf("listen on %q: %w", address, errors.Join(errs...))
+}
+
+func checkLoopback(address net.Addr) error {
+	switch address := address.(type) {
+	case *net.TCPAddr:
+		if !address.IP.IsLoopback() {
+			return fmt.Errorf("serve %s: %w", address, errNotLoopback)
+		}
+		return nil
+	case *net.UnixAddr:
+		return nil
+	default:
+		return fmt.Errorf("serve %s: %w", address, errNotLoopback)
+	}
+}
+
+// doors decide who may talk to the gateway at all. While it has no keys, two things keep a web page
+// in the user's browser from calling it: the Host must be a name of the gateway's own, which a
+// rebound DNS name is not, and a request with an Origin was made by a page.
+type doors struct {
+	hosts   map[string]bool
+	origins map[string]bool
+}
+
+func newDoors(hosts, origins []string) doors {
+	d := doors{hosts: map[string]bool{"localhost": true}, origins: make(map[string]bool)}
+	for _, host := range hosts {
+		d.hosts[strings.ToLower(host)] = true
+	}
+	for _, origin := range origins {
+		d.origins[strings.ToLower(origin)] = true
+	}
+	return d
+}
+
+func (d doors) check(r *http.Request) error {
+	if !d.knows(r.Host) {
+		return Errorf(connect.CodePermissionDenied, ReasonHostRefused,
+			"Address the gateway as localhost or by a loopback address, or have its operator allow the name.",
+			"the Host of the request is not a name of this gateway")
+	}
+	for _, origin := range r.Header["Origin"] {
+		if !d.origins[strings.ToLower(origin)] {
+			return Errorf(connect.CodePermissionDenied, ReasonOriginRefused,
+				"Web pages may not call this gateway unless its operator allows their origin.",
+				"the Origin of the request is not allowed")
+		}
+	}
+	return nil
+}
+
+// knows tells whether a Host header names this gateway, whatever the port.
+func (d doors) knows(hostport string) bool {
+	host := hostport
+	if name, _, err := net.SplitHostPort(hostport); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if d.hosts[strings.ToLower(host)] {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Zone() == "" && ip.Unmap().IsLoopback()
+}

@@ -1,0 +1,248 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"buf.build/go/protovalidate"
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/sandgate/sandgate/gateway/catalog"
+)
+
+// A Registry holds every RPC that the gateway serves. [Unary], [Stream] and [ClientStream] add one
+// each; what they add is served over the wire and, where the RPC is a tool, called by ToolService.
+// It is filled by one goroutine before the server is made, and only read afterwards.
+type Registry struct {
+	catalog   *catalog.Catalog
+	validator protovalidate.Validator
+	rpcs      map[string]*rpc            // by procedure
+	renderers map[string]func() Renderer // by tool name
+	errs      []error
+}
+
+// rpc is one RPC with what is needed to serve it and to call it as a tool.
+type rpc struct {
+	procedure string
+	method    protoreflect.MethodDescriptor
+	// handler makes the Connect handler.
+	handler func(options ...connect.HandlerOption) *connect.Handler
+	// last is the field that is set in the last message of its stream, nil where there is none.
+	last protoreflect.FieldDescriptor
+	// newRequest makes an empty request.
+	newRequest func() proto.Message
+	// invoke validates req and runs the RPC, giving emit every message that it produces. It is nil
+	// for an RPC with a stream of requests.
+	invoke func(ctx context.Context, req proto.Message, emit func(proto.Message) error) error
+}
+
+// NewRegistry returns a registry that serves ToolService alone. An error that occurs while it is
+// made or filled is kept and returned by [Registry.Err].
+func NewRegistry() *Registry {
+	r := &Registry{rpcs: make(map[string]*rpc), renderers: make(map[string]func() Renderer)}
+	var err error
+	if r.catalog, err = catalog.New(); err != nil {
+		r.errs = append(r.errs, err)
+		return r
+	}
+	if r.validator, err = protovalidate.New(); err != nil {
+		r.errs = append(r.errs, fmt.Errorf("make the validator: %w", err))
+		return r
+	}
+	registerTools(r)
+	return r
+}
+
+// Unary adds an RPC with one request and one reply. Req and Res are generated message types, fn is
+// called by any number of goroutines. Its request has passed the rules of its descriptor; its error
+// should be a *connect.Error, the text of any other is hidden from the caller.
+func Unary[Req, Res any](r *Registry, procedure string, fn func(context.Context, *Req) (*Res, error)) {
+	e, ok := newRPC[Req, Res](r, procedure, false, false)
+	if !ok {
+		return
+	}
+	run := func(ctx context.Context, req *Req) (res *Res, err error) {
+		defer recoverTo(&err)
+		if err := r.admit(ctx, req); err != nil {
+			return nil, err
+		}
+		res, err = fn(ctx, req)
+		if err == nil && res == nil {
+			err = errors.New("the handler returned neither a reply nor an error")
+		}
+		return res, err
+	}
+	e.handler = func(options ...connect.HandlerOption) *connect.Handler {
+		return connect.NewUnaryHandlerSimple(procedure, func(ctx context.Context, req *Req) (*Res, error) {
+			res, err := run(ctx, req)
+			if err != nil {
+				return nil, finish(ctx, err)
+			}
+			return res, nil
+		}, options...)
+	}
+	e.invoke = func(ctx context.Context, message proto.Message, emit func(proto.Message) error) error {
+		req, ok := any(message).(*Req)
+		if !ok {
+			return fmt.Errorf("%s was given a %T", procedure, message)
+		}
+		res, err := run(ctx, req)
+		if err != nil {
+			return err
+		}
+		return emit(asMessage(res))
+	}
+}
+
+// Stream adds an RPC with one request and a stream of replies. fn is called by any number of
+// goroutines; it calls send from one goroutine at a time, does not touch a message that it has
+// sent, and returns when send fails. The stream of a tool ends in a message with its field `result`
+// set, and fn returns right after it: that message leaves together with the end of the stream.
+func Stream[Req, Res any](r *Registry, procedure string, fn func(ctx context.Context, req *Req, send func(*Res) error) error) {
+	e, ok := newRPC[Req, Res](r, procedure, false, true)
+	if !ok {
+		return
+	}
+	run := func(ctx context.Context, req *Req, send func(*Res) error) (err error) {
+		defer recoverTo(&err)
+		if err := r.admit(ctx, req); err != nil {
+			return err
+		}
+		return fn(ctx, req, send)
+	}
+	e.handler = func(options ...connect.HandlerOption) *connect.Handler {
+		return connect.NewServerStreamHandlerSimple(procedure, func(ctx context.Context, req *Req, stream *connect.ServerStream[Res]) error {
+			return finish(ctx, run(ctx, req, func(res *Res) error {
+				if isLast(e, asMessage(res)) {
+					callFrom(ctx).noteLast()
+				}
+				return stream.Send(res)
+			}))
+		}, options...)
+	}
+	e.invoke = func(ctx context.Context, message proto.Message, emit func(proto.Message) error) error {
+		req, ok := any(message).(*Req)
+		if !ok {
+			return fmt.Errorf("%s was given a %T", procedure, message)
+		}
+		return run(ctx, req, func(res *Res) error { return emit(asMessage(res)) })
+	}
+}
+
+// ClientStream adds an RPC with a stream of requests and one reply. fn is called by any number of
+// goroutines; it calls recv from one goroutine at a time. recv returns the next request, which has
+// passed the rules of its descriptor, or an error that wraps io.EOF after the last one.
+func ClientStream[Req, Res any](r *Registry, procedure string, fn func(ctx context.Context, recv func() (*Req, error)) (*Res, error)) {
+	e, ok := newRPC[Req, Res](r, procedure, true, false)
+	if !ok {
+		return
+	}
+	run := func(ctx context.Context, recv func() (*Req, error)) (res *Res, err error) {
+		defer recoverTo(&err)
+		res, err = fn(ctx, recv)
+		if err == nil && res == nil {
+			err = errors.New("the handler returned neither a reply nor an error")
+		}
+		return res, err
+	}
+	e.handler = func(options ...connect.HandlerOption) *connect.Handler {
+		return connect.NewClientStreamHandlerSimple(procedure, func(ctx context.Context, stream *connect.ClientStream[Req]) (*Res, error) {
+			res, err := run(ctx, func() (*Req, error) { return receive(ctx, r, stream) })
+			if err != nil {
+				return nil, finish(ctx, err)
+			}
+			return res, nil
+		}, options...)
+	}
+}
+
+// Render sets how the replies of a tool are shown to models. Without it they are shown as JSON.
+func (r *Registry) Render(tool string, newRenderer func() Renderer) {
+	if r.catalog != nil && r.catalog.Tool(tool) == nil {
+		r.errs = append(r.errs, fmt.Errorf("there is no tool %q to render", tool))
+		return
+	}
+	r.renderers[tool] = newRenderer
+}
+
+// Missing returns the procedures of sandgate.v1 that nobody has registered, sorted.
+func (r *Registry) Missing() []string {
+	var missing []string
+	if r.catalog == nil {
+		return nil
+	}
+	for _, procedure := range r.catalog.Procedures() {
+		if _, ok := r.rpcs[procedure]; !ok {
+			missing = append(missing, procedure)
+		}
+	}
+	slices.Sort(missing)
+	return missing
+}
+
+// Err returns what went wrong while the registry was made or filled. A server is not made from a
+// registry with an error.
+func (r *Registry) Err() error { return errors.Join(r.errs...) }
+
+// newRPC checks a registration against the descriptors and files it.
+func newRPC[Req, Res any](r *Registry, procedure string, clientStream, serverStream bool) (*rpc, bool) {
+	fail := func(format string, args ...any) (*rpc, bool) {
+		r.errs = append(r.errs, fmt.Errorf("register "+procedure+": "+format, args...))
+		return nil, false
+	}
+	if r.catalog == nil {
+		return nil, false
+	}
+	method := r.catalog.Method(procedure)
+	if method == nil {
+		return fail("no such RPC in the descriptors")
+	}
+	if _, ok := r.rpcs[procedure]; ok {
+		return fail("it is registered already")
+	}
+	req, res := asMessage(new(Req)), asMessage(new(Res))
+	if req == nil || res == nil {
+		return fail("%T and %T must be messages", new(Req), new(Res))
+	}
+	if got, want := req.ProtoReflect().Descriptor().FullName(), method.Input().FullName(); got != want {
+		return fail("its request is %s, not %s", want, got)
+	}
+	if got, want := res.ProtoReflect().Descriptor().FullName(), method.Output().FullName(); got != want {
+		return fail("its reply is %s, not %s", want, got)
+	}
+	if method.IsStreamingClient() != clientStream || method.IsStreamingServer() != serverStream {
+		return fail("it streams otherwise")
+	}
+	e := &rpc{
+		procedure:  procedure,
+		method:     method,
+		newRequest: func() proto.Message { return asMessage(new(Req)) },
+	}
+	if serverStream {
+		e.last = res.ProtoReflect().Descriptor().Fields().ByName(catalog.ResultField)
+	}
+	r.rpcs[procedure] = e
+	return e, true
+}
+
+// isLast tells whether a message is the last one of its RPC's stream.
+func isLast(e *rpc, message proto.Message) bool {
+	return e.last != nil && message.ProtoReflect().Has(e.last)
+}
+
+// asMessage returns a pointer to a generated message as what it is, nil if it is none.
+func asMessage[T any](pointer *T) proto.Message {
+	message, _ := any(pointer).(proto.Message)
+	return message
+}
+
+// service returns the full name of the service of a procedure.
+func service(procedure string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(procedure, "/"), "/")
+	return name
+}

@@ -1,0 +1,73 @@
+package gateway
+
+import (
+	"slices"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpchealth"
+	"connectrpc.com/grpcreflect"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
+)
+
+// newRoutes makes a route of every RPC, and those of health and reflection. Paths are matched as
+// they are: there is no cleaning, no redirect, and so no second spelling of a procedure.
+func (s *Server) newRoutes() map[string]*route {
+	routes := make(map[string]*route)
+	services := []string{}
+	bounds := handlerBounds()
+	for procedure, e := range s.opts.Registry.rpcs {
+		routes[procedure] = &route{
+			procedure: procedure,
+			streams:   e.method.IsStreamingClient(),
+			handler: e.handler(bounds, connect.WithSchema(e.method), connect.WithInterceptors(streamErrors{}),
+				connect.WithIdempotency(idempotency(e))),
+		}
+		if name := service(procedure); !slices.Contains(services, name) {
+			services = append(services, name)
+		}
+	}
+	slices.Sort(services)
+	_, health := grpchealth.NewHandler(newHealth(s.ready, services), bounds)
+	for _, method := range []string{"Check", "Watch"} {
+		path := "/" + grpchealth.HealthV1ServiceName + "/" + method
+		routes[path] = &route{procedure: path, handler: health}
+	}
+	reflector := grpcreflect.NewStaticReflector(append(services, grpchealth.HealthV1ServiceName)...)
+	for _, name := range []string{grpcreflect.ReflectV1ServiceName, grpcreflect.ReflectV1AlphaServiceName} {
+		newHandler := grpcreflect.NewHandlerV1
+		if name == grpcreflect.ReflectV1AlphaServiceName {
+			newHandler = grpcreflect.NewHandlerV1Alpha
+		}
+		_, handler := newHandler(reflector, bounds)
+		path := "/" + name + "/ServerReflectionInfo"
+		routes[path] = &route{procedure: path, streams: true, handler: handler}
+	}
+	return routes
+}
+
+// handlerBounds are the options that every handler has: how much it reads, and how it compresses.
+func handlerBounds() connect.HandlerOption {
+	return connect.WithHandlerOptions(
+		connect.WithReadMaxBytes(MaxMessageBytes),
+		connect.WithCompressMinBytes(compressMinBytes),
+		withBoundedGzip(MaxMessageBytes),
+	)
+}
+
+// idempotency returns the level that an RPC's descriptor gives it. It is what decides whether the
+// RPC may be called with GET.
+func idempotency(e *rpc) connect.IdempotencyLevel {
+	options, ok := proto.Clone(e.method.Options()).(*descriptorpb.MethodOptions)
+	if !ok {
+		return connect.IdempotencyUnknown
+	}
+	switch options.GetIdempotencyLevel() {
+	case descriptorpb.MethodOptions_NO_SIDE_EFFECTS:
+		return connect.IdempotencyNoSideEffects
+	case descriptorpb.MethodOptions_IDEMPOTENT:
+		return connect.IdempotencyIdempotent
+	default:
+		return connect.IdempotencyUnknown
+	}
+}

@@ -1,0 +1,214 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"connectrpc.com/connect"
+)
+
+// RequestIDHeader carries the name of a call, the caller's if it is fit, in both directions.
+const RequestIDHeader = "Sandgate-Request-Id"
+
+// maxLogged bounds one value of a log line, as some come from errors that quote.
+const maxLogged = 4 << 10
+
+// ServeHTTP serves one request: the doors first, then the pages that probes ask for, then RPCs.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := s.doors.check(r); err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	switch r.URL.Path {
+	case "/livez":
+		s.page(w, r, http.HandlerFunc(livez))
+		return
+	case "/readyz":
+		s.page(w, r, s.ready)
+		return
+	case "/metrics":
+		s.page(w, r, s.metrics.page)
+		return
+	}
+	target := s.routes[r.URL.Path]
+	if target == nil || r.URL.RawPath != "" {
+		http.NotFound(w, r)
+		return
+	}
+	if err := s.admission.enter(); err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	defer s.admission.leave()
+	s.serve(w, r, target)
+}
+
+// page serves a probe's page, which is read and never written.
+func (s *Server) page(w http.ResponseWriter, r *http.Request, handler http.Handler) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "use GET", http.StatusMethodNotAllowed)
+		return
+	}
+	handler.ServeHTTP(w, r)
+}
+
+// refuse answers a request that is not let in, in the protocol that it speaks.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	s.metrics.refused(err)
+	if writeErr := s.errors.Write(w, r, err); writeErr != nil {
+		s.log.DebugContext(r.Context(), "a refusal could not be sent", "err", writeErr)
+	}
+}
+
+// serve runs one RPC that was let in.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route) {
+	start := time.Now()
+	c := &call{id: requestID(r.Header), procedure: target.procedure}
+	w.Header().Set(RequestIDHeader, c.id)
+	reply := &replyWriter{ResponseWriter: w, call: c}
+	body := newBody(w, r.Body, target.streams)
+	defer body.stop()
+	inner := r.WithContext(withCall(r.Context(), c))
+	inner.Body = body
+	completed := false
+	defer func() {
+		c.end()
+		if !completed {
+			// The protocol layer itself panicked. The HTTP server recovers from that and drops the
+			// connection, as nothing is known of the reply's state.
+			c.noteError(&panicError{value: "in the protocol layer", stack: debug.Stack()})
+		}
+		s.record(inner.Context(), c, summary{code: replyCode(c, reply), wall: time.Since(start), in: body.count, out: reply.count})
+	}()
+	target.handler.ServeHTTP(reply, inner)
+	completed = true
+}
+
+// summary is what the log line and the metrics say of a call besides the call itself.
+type summary struct {
+	code    string
+	wall    time.Duration
+	in, out int64
+}
+
+// record writes the one log line of a call and counts it. Code, commands and file content never
+// get here.
+func (s *Server) record(ctx context.Context, c *call, sum summary) {
+	c.mu.Lock()
+	session, tool, status, err := c.session, c.tool, c.status, c.err
+	c.mu.Unlock()
+	s.metrics.call(c.procedure, tool, sum)
+	level := slog.LevelInfo
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs, slog.String("id", c.id), slog.String("procedure", c.procedure), slog.String("code", sum.code),
+		slog.Duration("wall", sum.wall), slog.Int64("bytes_in", sum.in), slog.Int64("bytes_out", sum.out))
+	if session != "" {
+		attrs = append(attrs, slog.String("session", shown(session)))
+	}
+	if tool != "" {
+		attrs = append(attrs, slog.String("tool", tool), slog.String("status", status.String()))
+	}
+	if sum.code == connect.CodeInternal.String() || sum.code == connect.CodeUnknown.String() {
+		level = slog.LevelError
+		if err != nil {
+			attrs = append(attrs, slog.String("err", cut(causeOf(err).Error())))
+		}
+		var panicked *panicError
+		if errors.As(err, &panicked) {
+			attrs = append(attrs, slog.String("stack", string(panicked.stack)))
+		}
+	}
+	s.log.LogAttrs(ctx, level, "call", attrs...)
+}
+
+// replyCode tells how a call ended. Errors that the protocol layer raises before any handler runs,
+// such as a request that does not decode, are seen only in the reply.
+func replyCode(c *call, reply *replyWriter) string {
+	c.mu.Lock()
+	err := c.err
+	c.mu.Unlock()
+	if err != nil {
+		return connect.CodeOf(wireError(err)).String()
+	}
+	for _, name := range []string{"Grpc-Status", http.TrailerPrefix + "Grpc-Status"} {
+		if text := reply.Header().Get(name); text != "" && text != "0" {
+			number, err := strconv.ParseUint(text, 10, 8)
+			if err != nil {
+				return connect.CodeUnknown.String()
+			}
+			return connect.Code(number).String()
+		}
+	}
+	switch reply.status {
+	case 0, http.StatusOK, http.StatusNotModified:
+		return "ok"
+	case http.StatusBadRequest:
+		return connect.CodeInvalidArgument.String()
+	case http.StatusTooManyRequests:
+		return connect.CodeResourceExhausted.String()
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
+		return connect.CodeDeadlineExceeded.String()
+	case 499:
+		return connect.CodeCanceled.String()
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType, http.StatusNotImplemented:
+		return connect.CodeUnimplemented.String()
+	default:
+		return connect.CodeUnknown.String()
+	}
+}
+
+// requestID returns the caller's name for a call if it is a short plain word, a new one otherwise.
+func requestID(header http.Header) string {
+	const most = 64
+	id := header.Get(RequestIDHeader)
+	if id == "" || len(id) > most {
+		return rand.Text()
+	}
+	for _, r := range []byte(id) {
+		plain := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.'
+		if !plain {
+			return rand.Text()
+		}
+	}
+	return id
+}
+
+func cut(text string) string {
+	if len(text) > maxLogged {
+		return text[:maxLogged] + "…"
+	}
+	return text
+}
+
+// streamErrors notes the errors of streams that the protocol layer raises around the handler.
+type streamErrors struct{}
+
+// WrapUnary changes nothing.
+func (streamErrors) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc { return next }
+
+// WrapStreamingClient changes nothing.
+func (streamErrors) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// WrapStreamingHandler notes the error of a stream unless the handler has noted its own.
+func (streamErrors) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		err := next(ctx, conn)
+		if c := callFrom(ctx); err != nil && c != nil {
+			c.mu.Lock()
+			if c.err == nil {
+				c.err = err
+			}
+			c.mu.Unlock()
+		}
+		return err
+	}
+}

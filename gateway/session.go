@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/sandgate/sandgate/gateway/store"
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox"
+)
+
+// sessionPrefix begins every session's id, so that one is known when it is seen.
+const sessionPrefix = "ses_"
+
+// session is one session in memory. Renewing a lease touches atomics alone, as every call does it.
+type session struct {
+	id         string
+	sandboxID  string
+	sandbox    sandbox.Sandbox // nil for one that was lost before this gateway began
+	spec       sandbox.Spec    // defaults filled in
+	metadata   map[string]string
+	created    time.Time
+	hardExpiry time.Time
+
+	idleTimeout atomic.Int64           // nanoseconds
+	renewed     atomic.Int64           // nanoseconds after Sessions.base
+	active      atomic.Int32           // calls that run now
+	dirty       atomic.Bool            // the store holds an older lease
+	lost        atomic.Pointer[string] // why the sandbox died; nil while it lives
+
+	ending bool          // guarded by Sessions.mu
+	leave  chan struct{} // closed when ending begins
+	ended  chan struct{} // closed when nothing is left of it
+}
+
+// newSessionID returns an id with 128 random bits.
+func newSessionID() string {
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails: the program dies first
+	return sessionPrefix + base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").
+		WithPadding(base32.NoPadding).EncodeToString(random[:])
+}
+
+// renew begins a session's lease anew. A lost session's is left to run out.
+func (s *Sessions) renew(sess *session) {
+	if sess.lost.Load() != nil {
+		return
+	}
+	sess.renewed.Store(int64(time.Since(s.base)))
+	if !sess.dirty.Load() {
+		sess.dirty.Store(true)
+	}
+}
+
+// idleExpiry tells when a session ends if nobody uses it from now on.
+func (s *Sessions) idleExpiry(sess *session, now time.Time) time.Time {
+	timeout := time.Duration(sess.idleTimeout.Load())
+	if sess.active.Load() > 0 {
+		return now.Add(timeout)
+	}
+	return s.base.Add(time.Duration(sess.renewed.Load())).Add(timeout)
+}
+
+// expiry tells when a session ends.
+func (s *Sessions) expiry(sess *session, now time.Time) time.Time {
+	idle := s.idleExpiry(sess, now)
+	if sess.hardExpiry.Before(idle) {
+		return sess.hardExpiry
+	}
+	return idle
+}
+
+// describe returns a session as the API shows it.
+func (s *Sessions) describe(sess *session) *sandgatev1.Session {
+	out := &sandgatev1.Session{
+		Id:       sess.id,
+		Template: sess.spec.Template,
+		Limits: &sandgatev1.Limits{
+			MemoryBytes:    sess.spec.Limits.MemoryBytes,
+			CpuMillis:      sess.spec.Limits.CPUMillis,
+			MaxProcesses:   sess.spec.Limits.MaxProcesses,
+			WorkspaceBytes: sess.spec.Limits.WorkspaceBytes,
+			WorkspaceFiles: sess.spec.Limits.WorkspaceFiles,
+		},
+		Metadata:      sess.metadata,
+		State:         sandgatev1.SessionState_SESSION_STATE_RUNNING,
+		CreatedAt:     timestamppb.New(sess.created),
+		IdleExpiresAt: timestamppb.New(s.idleExpiry(sess, time.Now())),
+		HardExpiresAt: timestamppb.New(sess.hardExpiry),
+		IdleTimeout:   durationpb.New(time.Duration(sess.idleTimeout.Load())),
+		Runtime:       sess.spec.Runtime,
+	}
+	if reason := sess.lost.Load(); reason != nil {
+		out.State = sandgatev1.SessionState_SESSION_STATE_LOST
+		out.LostReason = *reason
+	}
+	return out
+}
+
+// row returns a session as the store keeps it.
+func (s *Sessions) row(sess *session) (store.Session, error) {
+	spec, err := json.Marshal(sess.spec)
+	if err != nil {
+		return store.Session{}, fmt.Errorf("write a session's spec: %w", err)
+	}
+	row := store.Session{
+		ID:            sess.id,
+		SandboxID:     sess.sandboxID,
+		Spec:          spec,
+		Metadata:      sess.metadata,
+		CreatedAt:     sess.created,
+		IdleTimeout:   time.Duration(sess.idleTimeout.Load()),
+		IdleExpiresAt: s.idleExpiry(sess, time.Now()),
+		HardExpiresAt: sess.hardExpiry,
+	}
+	if reason := sess.lost.Load(); reason != nil {
+		row.LostReason = *reason
+	}
+	return row, nil
+}
+
+// fromRow makes a session of what the store kept. Expiries are counted from now on the monotonic
+// clock, so that a jump of the wall clock ends nothing.
+func (s *Sessions) fromRow(row store.Session, now time.Time) (*session, error) {
+	sess := &session{
+		id:         row.ID,
+		sandboxID:  row.SandboxID,
+		metadata:   row.Metadata,
+		created:    row.CreatedAt,
+		hardExpiry: now.Add(row.HardExpiresAt.Sub(now)),
+		leave:      make(chan struct{}),
+		ended:      make(chan struct{}),
+	}
+	if err := json.Unmarshal(row.Spec, &sess.spec); err != nil {
+		return nil, fmt.Errorf("read the spec of session %s: %w", shown(row.ID), err)
+	}
+	sess.idleTimeout.Store(int64(row.IdleTimeout))
+	sess.renewed.Store(int64(now.Add(row.IdleExpiresAt.Sub(now)).Add(-row.IdleTimeout).Sub(s.base)))
+	if row.LostReason != "" {
+		sess.lost.Store(&row.LostReason)
+	}
+	return sess, nil
+}

@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"github.com/sandgate/sandgate/gateway/store"
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+)
+
+// Defaults of a session's lease.
+const (
+	defaultIdleTimeout = 600 * time.Second
+	defaultMaxLifetime = 24 * time.Hour
+)
+
+// Register adds SessionService to a registry.
+func (s *Sessions) Register(r *Registry) {
+	Unary(r, sandgatev1connect.SessionServiceCreateSessionProcedure, s.createSession)
+	Unary(r, sandgatev1connect.SessionServiceGetSessionProcedure, s.getSession)
+	Unary(r, sandgatev1connect.SessionServiceListSessionsProcedure, s.listSessions)
+	Unary(r, sandgatev1connect.SessionServiceExtendSessionProcedure, s.extendSession)
+	Unary(r, sandgatev1connect.SessionServiceDeleteSessionProcedure, s.deleteSession)
+}
+
+func (s *Sessions) createSession(ctx context.Context, req *sandgatev1.CreateSessionRequest) (*sandgatev1.CreateSessionResponse, error) {
+	spec, err := s.specFor(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkMetadata(req.GetMetadata()); err != nil {
+		return nil, err
+	}
+	lease := lease{idle: defaultIdleTimeout, lifetime: defaultMaxLifetime}
+	if req.GetIdleTimeout() != nil {
+		lease.idle = req.GetIdleTimeout().AsDuration()
+	}
+	if req.GetMaxLifetime() != nil {
+		lease.lifetime = req.GetMaxLifetime().AsDuration()
+	}
+	sess, err := s.create(ctx, spec, lease, req.GetMetadata())
+	if err != nil {
+		return nil, err
+	}
+	callFrom(ctx).noteSession(sess.id)
+	return &sandgatev1.CreateSessionResponse{Session: s.describe(sess)}, nil
+}
+
+func (s *Sessions) getSession(_ context.Context, req *sandgatev1.GetSessionRequest) (*sandgatev1.GetSessionResponse, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	sess, err := s.known(req.GetSessionId())
+	if err != nil {
+		return nil, err
+	}
+	return &sandgatev1.GetSessionResponse{Session: s.describe(sess)}, nil
+}
+
+func (s *Sessions) extendSession(ctx context.Context, req *sandgatev1.ExtendSessionRequest) (*sandgatev1.ExtendSessionResponse, error) {
+	sess, err := s.extend(req)
+	if err != nil {
+		return nil, err
+	}
+	s.nudge() // a shorter lease may end before the keeper looks again
+	if req.GetIdleTimeout() != nil {
+		// The caller was told a length, so it must hold after a crash too.
+		now := time.Now()
+		err := s.opts.Store.Renew(ctx, []store.Lease{{
+			ID: sess.id, IdleTimeout: time.Duration(sess.idleTimeout.Load()), IdleExpiresAt: s.idleExpiry(sess, now),
+		}})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &sandgatev1.ExtendSessionResponse{Session: s.describe(sess)}, nil
+}
+
+// extend renews the lease in memory. It holds the lock so that the session cannot end in between.
+func (s *Sessions) extend(req *sandgatev1.ExtendSessionRequest) (*session, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	sess, err := s.usable(req.GetSessionId())
+	if err != nil {
+		return nil, err
+	}
+	if req.GetIdleTimeout() != nil {
+		sess.idleTimeout.Store(int64(req.GetIdleTimeout().AsDuration()))
+	}
+	s.renew(sess)
+	return sess, nil
+}
+
+func (s *Sessions) deleteSession(ctx context.Context, req *sandgatev1.DeleteSessionRequest) (*sandgatev1.DeleteSessionResponse, error) {
+	ended, err := s.end(req.GetSessionId())
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-ended:
+		return &sandgatev1.DeleteSessionResponse{}, nil
+	case <-ctx.Done():
+		return nil, ctx.Err() // the session ends all the same
+	}
+}

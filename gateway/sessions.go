@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/sandgate/sandgate/gateway/store"
+	"github.com/sandgate/sandgate/sandbox"
+)
+
+// Store keeps sessions across a restart of the gateway. Its methods may be called by any number of
+// goroutines; when one returns without error, what it wrote survives a crash of the machine.
+type Store interface {
+	// Sessions returns every session kept, in no order.
+	Sessions(ctx context.Context) ([]store.Session, error)
+	// Put keeps a session, in place of one with the same id.
+	Put(ctx context.Context, session store.Session) error
+	// Renew changes the leases of sessions; those it does not know it skips.
+	Renew(ctx context.Context, leases []store.Lease) error
+	// Lose keeps why a session is lost. One it does not know it skips.
+	Lose(ctx context.Context, id, reason string) error
+	// Delete forgets a session. One it does not know is no error.
+	Delete(ctx context.Context, id string) error
+}
+
+// SessionOptions say how sessions are made. Driver, Store, Runtime and Templates must be set.
+type SessionOptions struct {
+	// Driver makes the sandboxes: usually a pool. It bounds by itself how many it makes at once.
+	Driver sandbox.Driver
+	// Store keeps the sessions.
+	Store Store
+	// Runtime is what isolates every session: "runc" or "runsc".
+	Runtime string
+	// Templates are the allowed ones. The first is the default.
+	Templates []string
+	// Defaults fill in the limits that a caller leaves at zero. A zero field means the default of
+	// the package sandbox.
+	Defaults sandbox.Limits
+	// Maximum is the operator's bound on limits. A zero field does not bound.
+	Maximum sandbox.Limits
+	// MaxSessions bounds the running sessions, those being made included. Zero means 256.
+	MaxSessions int
+	// CreateTimeout bounds the making of one sandbox. Zero means 2 min.
+	CreateTimeout time.Duration
+	// Logger gets what no caller is told. Nil means slog.Default.
+	Logger *slog.Logger
+}
+
+// Sessions owns every session and its sandbox: it makes them, keeps their leases, ends them when a
+// lease runs out, and says so when a sandbox died. Its methods may be called by any number of
+// goroutines.
+type Sessions struct {
+	opts SessionOptions
+	base time.Time // leases are counted from here on the monotonic clock
+
+	mu      sync.RWMutex
+	all     map[string]*session // guarded by mu
+	pending int                 // sessions being made; guarded by mu
+	closed  bool                // guarded by mu
+
+	work sync.WaitGroup // every goroutine and every creation
+	wake chan struct{}  // asks the keeper to look at the leases
+	stop chan struct{}  // ends the keeper
+}
+
+// SessionCounts says how many sessions there are.
+type SessionCounts struct {
+	// Running sessions can be used.
+	Running int
+	// Creating sessions are being made.
+	Creating int
+	// Lost sessions wait for their callers to learn of it.
+	Lost int
+}
+
+// Sandbox returns the sandbox of a running session and renews its lease. Where ctx is that of an
+// RPC, the lease also cannot run out before that RPC has ended. Errors are RPC errors with a
+// detail: InvalidArgument (no id), NotFound, FailedPrecondition (the session is lost).
+func (s *Sessions) Sandbox(ctx context.Context, sessionID string) (sandbox.Sandbox, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	sess, err := s.usable(sessionID)
+	if err != nil {
+		return nil, err
+	}
+	s.renew(sess)
+	callFrom(ctx).hold(s, sess)
+	return sess.sandbox, nil
+}
+
+// usable returns a session that calls can be made in. The caller holds mu.
+func (s *Sessions) usable(id string) (*session, error) {
+	if id == "" {
+		return nil, Errorf(connect.CodeInvalidArgument, ReasonInvalidArgument,
+			"Create a session first and name it in session_id.", "session_id is empty")
+	}
+	sess, err := s.known(id)
+	if err != nil {
+		return nil, err
+	}
+	if reason := sess.lost.Load(); reason != nil {
+		return nil, Errorf(connect.CodeFailedPrecondition, ReasonSessionLost,
+			"Everything in it is gone. Delete it and create another session.", "the session is lost: %s", *reason)
+	}
+	return sess, nil
+}
+
+// known returns a session that is not ending. The caller holds mu.
+func (s *Sessions) known(id string) (*session, error) {
+	sess := s.all[id]
+	if sess == nil || sess.ending {
+		return nil, Errorf(connect.CodeNotFound, ReasonSessionNotFound,
+			"It has ended, or its lease ran out. Create another session.", "no such session")
+	}
+	return sess, nil
+}
+
+// Counts tells how many sessions there are.
+func (s *Sessions) Counts() SessionCounts {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	counts := SessionCounts{Creating: s.pending}
+	for _, sess := range s.all {
+		switch {
+		case sess.ending:
+		case sess.lost.Load() != nil:
+			counts.Lost++
+		default:
+			counts.Running++
+		}
+	}
+	return counts
+}

@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/sandgate/sandgate/gateway/catalog"
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+)
+
+// tools serves ToolService out of a registry.
+type tools struct{ registry *Registry }
+
+func registerTools(r *Registry) {
+	t := &tools{registry: r}
+	Unary(r, sandgatev1connect.ToolServiceListToolsProcedure, t.list)
+	Unary(r, sandgatev1connect.ToolServiceCallToolProcedure, t.call)
+	Stream(r, sandgatev1connect.ToolServiceStreamToolProcedure, t.stream)
+}
+
+// list returns the tools whose RPCs are served.
+func (t *tools) list(context.Context, *sandgatev1.ListToolsRequest) (*sandgatev1.ListToolsResponse, error) {
+	out := &sandgatev1.ListToolsResponse{}
+	for _, tool := range t.registry.catalog.Tools() {
+		if t.registry.rpcs[tool.Proto.GetProcedure()] != nil {
+			out.Tools = append(out.Tools, tool.Proto)
+		}
+	}
+	return out, nil
+}
+
+func (t *tools) call(ctx context.Context, req *sandgatev1.CallToolRequest) (*sandgatev1.CallToolResponse, error) {
+	return t.run(ctx, req, nil)
+}
+
+func (t *tools) stream(ctx context.Context, req *sandgatev1.StreamToolRequest, send func(*sandgatev1.StreamToolResponse) error) error {
+	callFrom(ctx).noteSession(req.GetCall().GetSessionId())
+	res, err := t.run(ctx, req.GetCall(), func(event proto.Message) error {
+		progress, err := structOf(event)
+		if err != nil {
+			return err
+		}
+		return send(&sandgatev1.StreamToolResponse{Event: &sandgatev1.StreamToolResponse_Progress{Progress: progress}})
+	})
+	if err != nil {
+		return err
+	}
+	return send(&sandgatev1.StreamToolResponse{Event: &sandgatev1.StreamToolResponse_Result{Result: res}})
+}
+
+// run makes one call of a tool. progress, where it is not nil, gets every event but the last one.
+func (t *tools) run(ctx context.Context, req *sandgatev1.CallToolRequest, progress func(proto.Message) error) (*sandgatev1.CallToolResponse, error) {
+	tool, target, err := t.target(req)
+	if err != nil {
+		return nil, err
+	}
+	callFrom(ctx).noteTool(tool.Proto.GetName(), sandgatev1.Status_STATUS_UNSPECIFIED)
+	message, err := decodeArguments(tool, target, req)
+	if err != nil {
+		return nil, err
+	}
+	outcome := &outcome{streaming: tool.Method.IsStreamingServer(), renderer: t.renderer(tool), progress: progress}
+	start := time.Now()
+	if err := target.invoke(ctx, message, outcome.add); err != nil {
+		return nil, err
+	}
+	res, err := outcome.response(time.Since(start))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", tool.Proto.GetName(), err)
+	}
+	callFrom(ctx).noteTool(tool.Proto.GetName(), res.GetStatus())
+	return res, nil
+}
+
+// target finds the tool that a call names.
+func (t *tools) target(req *sandgatev1.CallToolRequest) (*catalog.Tool, *rpc, error) {
+	if req.GetCallId() != "" {
+		return nil, nil, Errorf(connect.CodeUnimplemented, ReasonCallIDUnsupported,
+			"Leave call_id out. The call was not made.", "at-most-once calls do not exist yet")
+	}
+	tool := t.registry.catalog.Tool(req.GetName())
+	if tool != nil {
+		if target := t.registry.rpcs[tool.Proto.GetProcedure()]; target != nil {
+			return tool, target, nil
+		}
+	}
+	var names []string
+	for _, known := range t.registry.catalog.Tools() {
+		if t.registry.rpcs[known.Proto.GetProcedure()] != nil {
+			names = append(names, known.Proto.GetName())
+		}
+	}
+	return nil, nil, Errorf(connect.CodeNotFound, ReasonToolNotFound,
+		"The tools are: "+strings.Join(names, ", ")+".", "there is no tool %q", req.GetName())
+}
+
+func (t *tools) renderer(tool *catalog.Tool) Renderer {
+	if newRenderer := t.registry.renderers[tool.Proto.GetName()]; newRenderer != nil {
+		return newRenderer()
+	}
+	return &jsonRenderer{}
+}
+
+// outcome gathers what a call produces.
+type outcome struct {
+	streaming bool
+	renderer  Renderer
+	progress  func(proto.Message) error
+	reply     proto.Message // the typed reply, nil until it came
+}
+
+// add takes the next message of the RPC.
+func (o *outcome) add(message proto.Message) error {
+	if o.reply != nil {
+		return errors.New("a message came after the result")
+	}
+	o.renderer.Add(message)
+	if !o.streaming {
+		o.reply = message
+		return nil
+	}
+	reflected := message.ProtoReflect()
+	if field := reflected.Descriptor().Fields().ByName(catalog.ResultField); reflected.Has(field) {
+		o.reply = reflected.Get(field).Message().Interface()
+		return nil
+	}
+	if o.progress != nil {
+		return o.progress(message)
+	}
+	return nil
+}
+
+// response makes the reply of the call. Status and receipt come from the typed reply where it has
+// them; a reply without them is the reply of work that succeeded.
+func (o *outcome) response(wall time.Duration) (*sandgatev1.CallToolResponse, error) {
+	if o.reply == nil {
+		return nil, errors.New("it ended without a result")
+	}
+	result, err := structOf(o.reply)
+	if err != nil {
+		return nil, err
+	}
+	res := &sandgatev1.CallToolResponse{
+		Content: o.renderer.Content(),
+		Result:  result,
+		Status:  sandgatev1.Status_STATUS_OK,
+		Receipt: &sandgatev1.Receipt{Wall: durationpb.New(wall)},
+	}
+	reflected := o.reply.ProtoReflect()
+	fields := reflected.Descriptor().Fields()
+	if field := fields.ByName("status"); field != nil && isStatus(field) {
+		res.Status = sandgatev1.Status(reflected.Get(field).Enum())
+	}
+	if field := fields.ByName("receipt"); field != nil && reflected.Has(field) {
+		if receipt, ok := reflected.Get(field).Message().Interface().(*sandgatev1.Receipt); ok {
+			res.Receipt = receipt
+		}
+	}
+	return res, nil
+}
+
+func isStatus(field protoreflect.FieldDescriptor) bool {
+	return field.Kind() == protoreflect.EnumKind && !field.IsList() &&
+		field.Enum().FullName() == sandgatev1.Status_STATUS_OK.Descriptor().FullName()
+}

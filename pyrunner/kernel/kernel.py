@@ -1,0 +1,230 @@
+"""A kernel: the process in which the cells of one context run.
+
+It begins as a fork of the zygote, as root, with the zygote's modules in memory. Before any user code exists
+here, it puts its descriptors in place, gives up root for good and says "ready". From then on nothing in this
+process is to be trusted, and the guest does not.
+"""
+
+import sys
+from _signal import SIG_DFL, SIGCHLD, SIGINT, default_int_handler, set_wakeup_fd, signal
+from _socket import socket
+from os import (
+    _exit,
+    chdir,
+    close,
+    closerange,
+    dup2,
+    environ,
+    mkdir,
+    pipe,
+    register_at_fork,
+    set_blocking,
+    setgroups,
+    setresgid,
+    setresuid,
+    setsid,
+    symlink,
+    umask,
+    write,
+)
+
+from sandgate_kernel import hooks, layout
+from sandgate_kernel.interrupts import Interrupts
+from sandgate_kernel.ipython_support import Support
+from sandgate_kernel.protocol import Channel, Closed, decode, receive
+from sandgate_kernel.publisher import Publisher
+from sandgate_kernel.session import Session
+from sandgate_kernel.streams import Origins, Stream
+
+LATE_LIMIT = 16 * 1024
+
+
+class Kernel:
+    """Everything that lives in a kernel's process."""
+
+    def __init__(self):
+        self.channel = Channel(socket(fileno=layout.FD_CHANNEL))
+        self.interrupts = Interrupts(layout.FD_INTERRUPT, {Kernel.serve.__code__})
+        self.origins = Origins()
+        self.stdout = Stream("<stdout>", 1, layout.FD_LATE, self.origins)
+        self.stderr = Stream("<stderr>", 2, layout.FD_LATE, self.origins)
+        self.publisher = Publisher(self.channel, self.interrupts, self.origins, write_late)
+        self.publisher.install(self.settle)
+        # The zygote's own __main__ is kept: a module that nobody holds has its variables cleared.
+        module, self._zygote_main = new_main()
+        self.ipython = Support(module)
+        self.session = Session(self, module.__dict__, self.ipython)
+        hooks.watch(self.ipython.imported)
+        register_at_fork(before=self.settle, after_in_child=self._forked)
+
+    def serve(self, matplotlib_cache):
+        """Runs cells until the guest is gone; then ends the process, whatever user code registered."""
+        try:
+            link_cache(layout.MPL_USER_DIR, matplotlib_cache)
+            while True:
+                message = self.channel.receive()
+                if message.get("op") == "run":
+                    self.session.run(message)
+        except Closed:
+            self.settle()
+        finally:
+            _exit(0)
+
+    def settle(self):
+        """Flushes both streams; never raises what a stream raises."""
+        self.stdout.settle()
+        self.stderr.settle()
+
+    def _forked(self):
+        """Runs in every process that user code forks: it must neither speak nor listen for the kernel."""
+        if not self.publisher.alive:
+            return
+        self.publisher.alive = False
+        for fd in (layout.FD_CHANNEL, layout.FD_INTERRUPT, layout.FD_STDOUT, layout.FD_STDERR):
+            try:
+                close(fd)
+            except OSError:
+                continue
+        try:
+            signal(SIGINT, default_int_handler)
+        except ValueError:
+            return  # forked from a thread that is not the main one
+
+
+def run(request, fds, matplotlib_cache):
+    """Makes this process, a fresh fork of the zygote, a kernel. Never returns.
+
+    request has uid, gid, groups and cwd; fds are the five descriptors in the order of the protocol. What needs no
+    root comes after "ready": it is done while the guest still answers its caller.
+    """
+    try:
+        _become(request, fds)
+        kernel = _prepare()
+    except BaseException as exc:
+        _give_up(exc)
+    kernel.serve(matplotlib_cache)
+
+
+def run_spare(sock, matplotlib_cache):
+    """Makes this process a kernel that has everything but its user, and waits for a request on sock.
+
+    Where forking is slow, as with numpy and pandas in memory or under gVisor, this is what makes a new context
+    quick. Until the request is here nothing of a user is, so the process may stay root.
+    """
+    try:
+        # The descriptors of a kernel, for as long as the real ones are not here.
+        dup2(sock, layout.FD_CHANNEL, inheritable=False)
+        reading, writing = pipe()
+        dup2(writing, 1)
+        dup2(writing, 2)
+        kernel = _prepare()
+        packet, fds = receive(socket(fileno=sock))
+        if packet is None:
+            _exit(0)
+        _become(decode(packet), fds)
+    except BaseException as exc:
+        _give_up(exc)
+    kernel.serve(matplotlib_cache)
+
+
+def _prepare():
+    """Does what depends on no request; returns the kernel."""
+    environ.update(
+        HOME=layout.HOME,
+        USER=layout.USER,
+        LOGNAME=layout.USER,
+        SHELL="/bin/bash",
+        MPLCONFIGDIR=layout.MPL_USER_DIR,
+        PIP_BREAK_SYSTEM_PACKAGES="1",  # the image's Python is Debian's; pip installs to the user's home
+    )
+    path = environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
+    if layout.USER_BIN not in path:
+        environ["PATH"] = f"{path}:{layout.USER_BIN}"
+    environ.pop("PWD", None)
+    sys.path[:] = layout.user_path()
+    sys.argv = [""]
+    numpy = sys.modules.get("numpy.random")
+    if numpy is not None:
+        numpy.seed()  # the module `random` sees to itself after a fork
+    kernel = Kernel()
+    kernel.interrupts.install()
+    return kernel
+
+
+def _become(request, fds):
+    """Takes the descriptors, gives up root and tells the guest."""
+    _place(fds)
+    _drop(request)
+    chdir(request["cwd"])
+    write(layout.FD_CHANNEL, b'.{"op":"ready"}')
+
+
+def _give_up(exc):
+    write(2, f"kernel could not start: {type(exc).__name__}: {exc}\n".encode("utf-8", "replace"))
+    _exit(71)
+
+
+def _place(fds):
+    """Puts the descriptors where they belong and closes every other."""
+    channel, interrupt, stdout, stderr, late = fds
+    setsid()
+    signal(SIGCHLD, SIG_DFL)
+    set_wakeup_fd(-1)
+    for fd, slot in (
+        (channel, layout.FD_CHANNEL),
+        (interrupt, layout.FD_INTERRUPT),
+        (late, layout.FD_LATE),
+        (stdout, layout.FD_STDOUT),
+        (stderr, layout.FD_STDERR),
+    ):
+        dup2(fd, slot, inheritable=False)
+    set_blocking(layout.FD_INTERRUPT, False)
+    dup2(layout.FD_STDOUT, 1)
+    dup2(layout.FD_STDERR, 2)
+    closerange(3, layout.FD_BASE)
+    closerange(layout.FD_END, layout.FD_END + 16)
+
+
+def _drop(request):
+    """Becomes the user for good: all three ids, so that nothing can be taken back."""
+    setgroups(request["groups"])
+    setresgid(request["gid"], request["gid"], request["gid"])
+    setresuid(request["uid"], request["uid"], request["uid"])
+    umask(0o022)
+
+
+def new_main():
+    """Gives user code a __main__ of its own, as pickle and multiprocessing expect it."""
+    old = sys.modules["__main__"]
+    module = type(sys)("__main__")
+    module.__dict__["__builtins__"] = sys.modules["builtins"]
+    module.__dict__["exit"] = module.__dict__["quit"] = leave
+    sys.modules["__main__"] = module
+    return module, old
+
+
+def leave(code=None):
+    """Ends the cell. Unlike the interpreter's own exit() it leaves stdin open for the next one."""
+    raise SystemExit(code)
+
+
+def write_late(text):
+    """Writes what a thread of an earlier cell shows, so that it is reported apart."""
+    data = text[:LATE_LIMIT].encode("utf-8", "backslashreplace")
+    try:
+        write(layout.FD_LATE, data + b"\n")
+    except OSError:
+        return
+
+
+def link_cache(folder, files):
+    """Fills a folder of matplotlib's configuration with links to the image's font cache."""
+    try:
+        mkdir(folder, 0o700)
+    except OSError:
+        return  # another kernel was first, or there is no such place
+    for path in files:
+        try:
+            symlink(path, f"{folder}/{path.rpartition('/')[2]}")
+        except OSError:
+            continue

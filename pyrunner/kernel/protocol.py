@@ -1,0 +1,196 @@
+"""The wire between the guest and the Python side: JSON messages in SOCK_SEQPACKET packets.
+
+A message is cut into packets of at most 60 KiB, each led by one flag byte: '+' when more follows, '.' on
+the last. A packet arrives whole or not at all, so there is nothing to resynchronise.
+
+Two things are unusual here, both because user code shares this process:
+
+* The C halves of the json module (`_json`) are used directly. The module itself costs 1 MiB of memory in
+  every kernel (it brings `re` and `enum` with it), and user code may have replaced it.
+* Signal handlers of the user may raise between any two calls, so every step below can be repeated: a
+  packet is looked at before it is taken, and a send never waits inside the system call.
+"""
+
+from _json import encode_basestring, make_encoder, make_scanner
+from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals
+from _socket import (
+    CMSG_SPACE,
+    MSG_CMSG_CLOEXEC,
+    MSG_DONTWAIT,
+    MSG_NOSIGNAL,
+    MSG_PEEK,
+    SCM_RIGHTS,
+    SOL_SOCKET,
+)
+from _thread import allocate_lock
+from select import POLLERR, POLLHUP, POLLOUT, poll
+from sys import byteorder
+
+PACKET_PAYLOAD = 60 * 1024
+MESSAGE_LIMIT = 16 * 1024 * 1024
+RECEIVE_BUFFER = 64 * 1024
+LAST = 0x2E  # '.'
+MORE = 0x2B  # '+'
+ALL_SIGNALS = valid_signals()
+
+
+class Closed(Exception):
+    """The guest is gone: there is nobody left to speak to."""
+
+
+class _ScannerContext:
+    """The settings that the C scanner reads; they are those of `json.loads`."""
+
+    strict = False
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float
+
+
+def _refuse(value):
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+_scan = make_scanner(_ScannerContext())
+# Not ASCII-only, so that text costs what it costs in UTF-8; NaN is refused, for JSON has none.
+_encoder = make_encoder(None, _refuse, encode_basestring, None, ":", ",", False, False, False)
+
+
+def encode(value):
+    """Returns value as JSON bytes. Raises TypeError, ValueError or RecursionError if it is not JSON."""
+    # Lone surrogates have no UTF-8 form; '?' is what the stream encoders of Python write too.
+    return "".join(_encoder(value, 0)).encode("utf-8", "replace")
+
+
+def decode(data):
+    """Returns the dict in data, or None if data is not one JSON object."""
+    try:
+        value = _scan(str(data, "utf-8"), 0)[0]
+    except Exception:
+        return None
+    return value if type(value) is dict else None
+
+
+def receive(sock):
+    """Returns the next packet and its descriptors from a control socket; (None, []) when it was closed."""
+    try:
+        packet, control, _, _ = sock.recvmsg(RECEIVE_BUFFER, CMSG_SPACE(4 * 16), MSG_CMSG_CLOEXEC)
+    except OSError:
+        return None, []
+    fds = []
+    for level, kind, data in control:
+        if level == SOL_SOCKET and kind == SCM_RIGHTS:
+            fds += [int.from_bytes(data[at : at + 4], byteorder) for at in range(0, len(data) // 4 * 4, 4)]
+    return (packet, fds) if packet or fds else (None, [])
+
+
+def pass_on(sock, packet, fds):
+    """Sends a packet and descriptors. Raises OSError."""
+    data = b"".join(fd.to_bytes(4, byteorder) for fd in fds)
+    sock.sendmsg([packet], [(SOL_SOCKET, SCM_RIGHTS, data)], MSG_NOSIGNAL)
+
+
+class Channel:
+    """One end of a kernel's protocol socket.
+
+    `send` may be called from any thread. `send_code` is the code object that the interrupt handler looks
+    for: a KeyboardInterrupt must never cut a message in two.
+    """
+
+    __slots__ = ("_recv_into", "_send", "_fileno", "_buffer", "_lock", "closed")
+
+    def __init__(self, sock):
+        # Bound methods are taken now: user code can replace those of the class, never these.
+        self._recv_into = sock.recv_into
+        self._send = sock.send
+        self._fileno = sock.fileno()
+        self._buffer = bytearray(RECEIVE_BUFFER)
+        self._lock = allocate_lock()
+        self.closed = False
+
+    def receive(self):
+        """Waits for the next message. Junk and oversized messages are skipped. Raises Closed at the end."""
+        parts = []
+        size = 0
+        while True:
+            flag, payload = self._packet()
+            size += len(payload)
+            if flag not in (LAST, MORE) or size > MESSAGE_LIMIT:
+                parts, size = [], 0
+                continue
+            if flag == MORE:
+                parts.append(payload)
+                continue
+            if parts:
+                parts.append(payload)
+                payload = b"".join(parts)
+            message = decode(payload)
+            if message is not None:
+                return message
+            parts, size = [], 0
+
+    def _packet(self):
+        """Takes one packet, however often a user's signal handler raises meanwhile."""
+        buffer = self._buffer
+        while True:
+            try:
+                count = self._recv_into(buffer, RECEIVE_BUFFER, MSG_PEEK)
+                break
+            except OSError as exc:
+                raise Closed from exc
+            except BaseException:
+                continue  # a handler of the user raised; the packet is still there
+        if count == 0:
+            raise Closed
+        packet = bytes(buffer[:count])
+        try:
+            self._recv_into(buffer, 1)  # takes the packet: what does not fit is dropped
+        except OSError as exc:
+            raise Closed from exc
+        except BaseException:
+            pass  # raised after the call: a waiting packet is taken without sleeping
+        return packet[0], packet[1:]
+
+    def send(self, message):
+        """Sends message. Raises what `encode` raises, ValueError when it is too large, Closed at the end."""
+        data = encode(message)
+        if len(data) > MESSAGE_LIMIT:
+            raise ValueError("message too large")
+        with self._lock:
+            if len(data) <= PACKET_PAYLOAD:
+                self._send_packet(b"." + data)
+            else:
+                self._send_long(data)
+
+    def _send_long(self, data):
+        # Half a message would make the guest read the next one as its tail: no signal may come between.
+        before = pthread_sigmask(SIG_BLOCK, ALL_SIGNALS)
+        try:
+            last = (len(data) - 1) // PACKET_PAYLOAD * PACKET_PAYLOAD
+            for start in range(0, last + 1, PACKET_PAYLOAD):
+                flag = b"." if start == last else b"+"
+                self._send_packet(flag + data[start : start + PACKET_PAYLOAD])
+        finally:
+            pthread_sigmask(SIG_SETMASK, before)
+
+    def _send_packet(self, packet):
+        while True:
+            try:
+                self._send(packet, MSG_DONTWAIT | MSG_NOSIGNAL)
+                return
+            except BlockingIOError:
+                self._wait_writable()
+            except OSError as exc:
+                self.closed = True
+                raise Closed from exc
+
+    def _wait_writable(self):
+        poller = poll()
+        poller.register(self._fileno, POLLOUT | POLLERR | POLLHUP)
+        # Bounded, so that a lost wake-up costs a moment and not the kernel.
+        poller.poll(1000)
+
+
+Channel.send_code = Channel.send.__code__

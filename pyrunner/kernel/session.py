@@ -1,0 +1,237 @@
+"""Running one cell from request to reply.
+
+The steps are kept in a `_Run`, so that they can be taken up again: a signal handler or alarm that user code
+left behind may raise anywhere, also here, and must cost neither the reply nor the kernel.
+"""
+
+import sys
+from os import _exit, dup2, environ, getpid
+
+from sandgate_kernel import figures, layout, tracebacks
+from sandgate_kernel.display import bundle_of, displays_itself
+from sandgate_kernel.execution import Compiler, Results, Runner
+from sandgate_kernel.protocol import Closed
+
+RETRIES = 1_000
+RECURSION_FLOOR = 1_000
+INT32_MAX = 2**31 - 1
+get_limit, set_limit = sys.getrecursionlimit, sys.setrecursionlimit
+get_trace, set_trace = sys.gettrace, sys.settrace
+get_profile, set_profile = sys.getprofile, sys.setprofile
+
+
+class _Run:
+    """How far a cell has come."""
+
+    __slots__ = ("number", "code", "env", "saved", "prepared", "started", "left", "ended", "result", "failure", "reply")
+
+    def __init__(self, message):
+        self.number = message["cell"]
+        self.code = message.get("code", "")
+        self.env = message.get("env") or {}
+        self.saved = []
+        self.prepared = self.started = self.left = self.ended = False
+        self.result = self.failure = self.reply = None
+
+
+class Session:
+    """Runs the cells of one kernel, one after another, in the main thread."""
+
+    def __init__(self, parts, namespace, ipython):
+        """parts has channel, interrupts, origins, stdout, stderr and publisher."""
+        self._parts = parts
+        self._pid = getpid()
+        self._ipython = ipython
+        self._sources = tracebacks.Sources()
+        self._compiler = Compiler(ipython.transform)
+        self._runner = Runner(namespace)
+        self._results = Results(namespace)
+        self._count = 0
+        self._last = 0
+        self._tracing = (None, None, 0)
+        self._displayhook = sys.displayhook
+
+    def run(self, message):
+        """Runs the cell of a message and sends the reply. Raises Closed when the guest is gone."""
+        number = message.get("cell")
+        if type(number) is not int or number <= self._last or not isinstance(message.get("code", ""), str):
+            return  # junk, or a cell that ran already
+        self._last = number
+        run = _Run(message)
+        for _ in range(RETRIES):
+            try:
+                return self._advance(run)
+            except Closed:
+                raise
+            except BaseException:
+                continue
+        raise Closed
+
+    def _advance(self, run):
+        if not run.prepared:
+            self._prepare(run)
+            run.prepared = True
+        if not run.started:
+            run.started = True
+            self._execute(run)
+        if not run.left:
+            self._leave_user_code()
+            run.left = True
+        if not self._parts.publisher.alive or getpid() != self._pid:
+            self._end_child(run)
+        if run.reply is None:
+            run.reply = self._conclude(run)
+        if not run.ended:
+            self._restore(run)
+            run.ended = True
+        self._parts.channel.send(run.reply)
+
+    def _prepare(self, run):
+        """Undoes what earlier cells may have done to what every cell may rely on."""
+        parts = self._parts
+        dup2(layout.FD_STDOUT, 1)
+        dup2(layout.FD_STDERR, 2)
+        sys.stdout = parts.stdout
+        sys.stderr = parts.stderr
+        if sys.path_importer_cache.get(layout.USER_SITE, run) is None:
+            del sys.path_importer_cache[layout.USER_SITE]  # it did not exist; pip may have made it
+        if not run.saved:
+            run.saved = [(name, environ.get(name)) for name in run.env]
+        for name, value in run.env.items():
+            environ[name] = value
+        parts.origins.begin(run.number)
+        parts.publisher.cell = run.number
+        parts.interrupts.install()
+        parts.interrupts.begin(run.number)
+
+    def _execute(self, run):
+        trace, profile, limit = self._tracing
+        try:
+            if limit:
+                set_limit(limit)
+            if profile is not None:
+                set_profile(profile)
+            if trace is not None:
+                set_trace(trace)
+            self._parts.interrupts.call(self._user_phase, run)
+        except BaseException as exc:
+            run.failure = exc
+
+    def _leave_user_code(self):
+        """Takes off what user code put over the interpreter; the next cell gets it back."""
+        trace, profile, limit = get_trace(), get_profile(), get_limit()
+        if trace is not None:
+            set_trace(None)
+        if profile is not None:
+            set_profile(None)
+        if limit < RECURSION_FLOOR:
+            set_limit(RECURSION_FLOOR)
+        self._tracing = (trace, profile, limit if limit < RECURSION_FLOOR else 0)
+
+    def _user_phase(self, run):
+        """Everything of a cell that runs code of the user; all of it can be interrupted."""
+        name = f"<cell {run.number}>"
+        self._sources.add(name, run.code)
+        cell = self._compiler.compile(run.code, name)
+        if cell.body is not None:
+            self._runner.run(cell.body)
+        if cell.expression is not None:
+            value = self._runner.run(cell.expression)
+            if value is not None and not cell.silent:
+                self._show_value(run, value)
+        self._ipython.raise_shown_error()
+        if self._parts.publisher.alive:
+            figures.show_all(self._parts.publisher.publish)
+
+    def _show_value(self, run, value):
+        hook = sys.displayhook
+        if hook is not self._displayhook and not self._ipython.owns_hook(hook):
+            hook(value)  # chosen by user code, as sympy's init_printing does
+        elif not displays_itself(value):
+            run.result = bundle_of(value)
+        self._results.keep(value)
+
+    def _conclude(self, run):
+        """Makes the reply."""
+        parts = self._parts
+        failure = run.failure
+        reply = {"op": "done", "cell": run.number, "status": "ok", "count": self._count + 1}
+        if failure is not None:
+            self._quietly(run, figures.show_all, parts.publisher.publish)
+            self._describe(run, failure, reply)
+        elif run.result:
+            reply["result"] = run.result
+        if sys.stdout is not parts.stdout or sys.stderr is not parts.stderr:
+            self._quietly(run, _flush, sys.stdout, sys.stderr)
+        parts.stdout.settle()
+        parts.stderr.settle()
+        return reply
+
+    def _describe(self, run, failure, reply):
+        if isinstance(failure, SystemExit):
+            reply["status"] = "exit"
+            reply["exit_code"] = self._quietly(run, exit_code, failure) or 0
+            return
+        if isinstance(failure, KeyboardInterrupt):
+            reply["status"] = "interrupted"
+        elif isinstance(failure, MemoryError):
+            reply["status"] = "memory"
+        else:
+            reply["status"] = "error"
+        error = self._quietly(run, tracebacks.describe, failure)
+        name = type(failure).__name__
+        reply["error"] = error or {"name": name, "value": "", "traceback": name}
+
+    def _quietly(self, _run, function, *arguments):
+        """Calls what may run user code, such as a __str__; an interrupt ends it too."""
+        try:
+            return self._parts.interrupts.call(function, *arguments)
+        except BaseException:
+            return None
+
+    def _restore(self, run):
+        parts = self._parts
+        parts.interrupts.end()
+        parts.interrupts.install()
+        parts.publisher.cell = 0
+        self._count += 1
+        for name, value in run.saved:
+            if value is None:
+                environ.pop(name, None)
+            else:
+                environ[name] = value
+        run.failure = None  # its frames hold every variable of the functions that it went through
+
+    def _end_child(self, run):
+        """Ends a process that user code forked and that came to the end of the cell, as a script would."""
+        code = 0
+        try:
+            if isinstance(run.failure, SystemExit):
+                code = exit_code(run.failure)
+            elif run.failure is not None:
+                code = 1
+                sys.stderr.write(tracebacks.describe(run.failure)["traceback"])
+            _flush(sys.stdout, sys.stderr, self._parts.stdout, self._parts.stderr)
+        except BaseException:
+            code = code or 1
+        finally:
+            _exit(code & 0xFF)
+
+
+def exit_code(failure):
+    """Returns the code of a SystemExit; a message is printed, as the interpreter does."""
+    code = failure.code
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return max(-INT32_MAX, min(INT32_MAX, int(code)))
+    print(str(code)[: 64 * 1024], file=sys.stderr)
+    return 1
+
+
+def _flush(*streams):
+    for stream in streams:
+        try:
+            stream.flush()
+        except Exception:
+            continue

@@ -1,0 +1,224 @@
+"""The zygote: a trusted interpreter that has imported much and is forked for every kernel.
+
+Started as `/usr/bin/python3 -I zygote.py python|data`, as root with SETUID, SETGID and KILL and nothing else, with
+the control socket as descriptor 3. It never runs user code and never reads a file that user code could write.
+Children belong to it, so it also reports how they ended.
+"""
+
+import builtins
+import sys
+from _frozen_importlib_external import SourceFileLoader, spec_from_file_location
+
+PACKAGE = "sandgate_kernel"
+FOLDER = __file__.rpartition("/")[0] or "."
+CONTROL_FD = 3
+FD_COUNT = 5
+SPARE_DELAY_MS = 20
+
+
+class Loader(SourceFileLoader):
+    """Loads the kernel's modules with builtins of their own.
+
+    User code that deletes or replaces `len` or `__import__` then harms itself, but not the kernel around it.
+    """
+
+    own_builtins = dict(vars(builtins))
+
+    def exec_module(self, module):
+        """Runs the module's code."""
+        module.__dict__["__builtins__"] = Loader.own_builtins
+        super().exec_module(module)
+
+
+class Finder:
+    """Finds the modules of this folder, as a package whose name no user code happens to use."""
+
+    def find_spec(self, name, path=None, target=None):
+        """Returns the spec of one of our modules, or None for any other."""
+        package, _, stem = name.rpartition(".")
+        if package != PACKAGE:
+            return None
+        location = f"{FOLDER}/{stem}.py"
+        return spec_from_file_location(name, location, loader=Loader(name, location))
+
+
+class Zygote:
+    """The loop that serves fork requests and reaps children.
+
+    A heavy zygote keeps one spare: a fork made in a quiet moment, which needs only its descriptors and its user.
+    """
+
+    def __init__(self, control, wake, mpl_cache, wants_spare):
+        self._control = control
+        self._wake = wake
+        self._cache = mpl_cache
+        self._wants_spare = wants_spare
+        self._spare = None  # (pid, socket)
+
+    def serve(self):
+        """Serves until the guest is gone, and returns None. In a child, returns what shall run there."""
+        poller = select.poll()
+        poller.register(CONTROL_FD, select.POLLIN)
+        poller.register(self._wake, select.POLLIN)
+        self._send({"op": "ready"})
+        while True:
+            quiet = SPARE_DELAY_MS if self._wants_spare and self._spare is None else None
+            events = poller.poll(quiet)
+            if not events:
+                child = self._fork_spare()
+                if child is not None:
+                    return child
+            for fd, _ in events:
+                if fd == self._wake:
+                    os.read(self._wake, 4096)
+                    self._reap()
+                    continue
+                packet, fds = protocol.receive(self._control)
+                if packet is None:
+                    return None
+                child = self._serve_request(packet, fds)
+                if child is not None:
+                    return child
+
+    def _serve_request(self, packet, fds):
+        """Makes a kernel for one request. Returns None, or in a fork what shall run there."""
+        request = protocol.decode(packet)
+        try:
+            problem = _problem_with(request, fds)
+            if problem:
+                if request is not None:
+                    self._send({"op": "failed", "id": str(request.get("id", "")), "error": problem})
+                return None
+            pid = self._use_spare(packet, fds)
+            if pid is None:
+                try:
+                    pid = os.fork()
+                except OSError as exc:
+                    self._send({"op": "failed", "id": request["id"], "error": str(exc)})
+                    return None
+            if pid == 0:
+                gc.enable()
+                child_fds, fds = fds, []
+                return kernel.run, request, child_fds, self._cache
+            self._send({"op": "forked", "id": request["id"], "pid": pid})
+            return None
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def _use_spare(self, packet, fds):
+        """Hands a request to the spare. Returns its pid, or None if there is none."""
+        if self._spare is None:
+            return None
+        pid, sock = self._spare
+        self._spare = None
+        try:
+            protocol.pass_on(sock, packet, fds)
+        except OSError:
+            return None
+        finally:
+            sock.close()
+        return pid
+
+    def _fork_spare(self):
+        """Forks a spare. Returns None, or in the spare what shall run there."""
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        try:
+            pid = os.fork()
+        except OSError:
+            self._wants_spare = False  # out of memory or processes: those with a request come first
+            return None
+        if pid == 0:
+            gc.enable()
+            ours.close()
+            self._control.close()
+            return kernel.run_spare, theirs.detach(), self._cache
+        theirs.close()
+        self._spare = (pid, ours)
+        return None
+
+    def _reap(self):
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if self._spare is not None and self._spare[0] == pid:
+                self._spare = None  # nobody was told about it
+                continue
+            self._send({"op": "exited", "pid": pid, "status": status})
+
+    def _send(self, message):
+        try:
+            self._control.send(protocol.encode(message))
+        except OSError:
+            os._exit(0)  # the guest is gone
+
+
+def _problem_with(request, fds):
+    """Returns what is wrong with a request, or None. A kernel must never stay root."""
+    if request is None or request.get("op") != "fork" or not isinstance(request.get("id"), str):
+        return "not a fork request"
+    if len(fds) != FD_COUNT:
+        return f"{len(fds)} descriptors instead of {FD_COUNT}"
+    for name in ("uid", "gid"):
+        if type(request.get(name)) is not int or not 0 < request[name] < 2**31:
+            return f"bad {name}"
+    groups = request.get("groups")
+    if not isinstance(groups, list) or not all(type(group) is int and 0 < group < 2**31 for group in groups):
+        return "bad groups"
+    if not isinstance(request.get("cwd"), str) or not request["cwd"].startswith("/"):
+        return "bad cwd"
+    return None
+
+
+def main(template):
+    """Runs the zygote. In a child, continues as a kernel once no frame of the zygote is left."""
+    control = _socket.socket(fileno=CONTROL_FD)
+    os.set_inheritable(CONTROL_FD, False)
+    _volunteer_for_oom()
+    null = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+    gc.disable()
+    cache = preload.load(template)
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_read, False)
+    os.set_blocking(wake_write, False)
+    _signal.signal(_signal.SIGCHLD, lambda *_: None)
+    _signal.set_wakeup_fd(wake_write)
+    gc.collect()
+    gc.freeze()
+    return Zygote(control, wake_read, cache, template == "data").serve()
+
+
+def _volunteer_for_oom():
+    """When memory runs out, kernels and not the guest shall go. Children inherit it."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:
+        return
+
+
+package = type(sys)(PACKAGE)
+package.__path__ = [FOLDER]
+sys.modules[PACKAGE] = package
+sys.meta_path.insert(0, Finder())
+
+import _signal
+import _socket
+import gc
+import os
+import select
+
+from sandgate_kernel import kernel, preload, protocol
+
+if __name__ == "__main__":
+    child = main(sys.argv[1] if len(sys.argv) > 1 else "python")
+    if child is not None:
+        start, *arguments = child
+        start(*arguments)

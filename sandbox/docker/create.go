@@ -1,0 +1,147 @@
+package docker
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
+
+	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/guest/channel"
+)
+
+const namePrefix = "sandgate-"
+
+// Create makes a sandbox and returns when its guest answers. It waits while MaxCreating others are
+// being made. Errors that may pass wrap [sandbox.ErrUnavailable]; a runtime or an image that the engine
+// lacks does not. When it fails, the container is gone, or the sweep has it.
+func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+	spec.Limits = spec.Limits.WithDefaults()
+	if err := d.checkSpec(spec); err != nil {
+		return nil, err
+	}
+	select {
+	case d.creating <- struct{}{}:
+		defer func() { <-d.creating }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait to create a sandbox: %w", context.Cause(ctx))
+	}
+	name := newName()
+	if !d.hold(name) {
+		return nil, fmt.Errorf("create a sandbox: %w", sandbox.ErrClosed)
+	}
+	uid, err := d.uids.take(name)
+	if err != nil {
+		d.letGo(name)
+		return nil, fmt.Errorf("%w: %w", sandbox.ErrUnavailable, err)
+	}
+	made := d.newContainer(name, uid, spec)
+	if err := d.bringUp(ctx, made); err != nil {
+		return nil, d.abandon(made, err)
+	}
+	go made.watch()
+	return made, nil
+}
+
+func (d *Driver) checkSpec(spec sandbox.Spec) error {
+	if err := spec.Limits.Check(sandbox.Limits{}); err != nil {
+		return err
+	}
+	if spec.Template == "" || strings.Trim(spec.Template, "abcdefghijklmnopqrstuvwxyz") != "" {
+		return fmt.Errorf("template %q is not a word of lower-case letters", spec.Template)
+	}
+	if spec.Runtime != "runc" && spec.Runtime != "runsc" {
+		return fmt.Errorf("runtime %q is neither runc nor runsc", spec.Runtime)
+	}
+	if !slices.Contains(d.runtimes, spec.Runtime) {
+		return fmt.Errorf("the engine has no runtime %s that isolates; `sandgate doctor` says what to do", spec.Runtime)
+	}
+	return nil
+}
+
+// bringUp creates the container, starts it and takes its channel.
+func (d *Driver) bringUp(ctx context.Context, made *instance) error {
+	if err := d.createContainer(ctx, made); err != nil {
+		return err
+	}
+	stream, err := attach(ctx, d.engine, made.id)
+	if err != nil {
+		return d.classify("create a sandbox", err)
+	}
+	made.stderr = stream.tail
+	if err := d.engine.ContainerStart(ctx, made.id, container.StartOptions{}); err != nil {
+		_ = stream.Close()
+		return d.classify("start a sandbox", err)
+	}
+	if made.channel, err = channel.Dial(ctx, stream, d.options.Epoch); err != nil {
+		if ctx.Err() == nil {
+			err = errors.Join(err, made.explain())
+		}
+		return d.classify("start a sandbox", err)
+	}
+	return nil
+}
+
+// createContainer is not cut short when ctx ends: the engine would go on and leave a container that
+// nobody knows.
+func (d *Driver) createContainer(ctx context.Context, made *instance) error {
+	labels, err := identity{
+		owner: d.options.Owner, epoch: d.options.Epoch, created: time.Now(), uid: made.uid, spec: made.spec,
+	}.labels()
+	if err != nil {
+		return err
+	}
+	wanted := plan{
+		spec: made.spec, uid: made.uid, image: d.options.Image, labels: labels,
+		cgroupParent: d.options.CgroupParent, cgroupV1: d.cgroupV1, appArmor: d.appArmor,
+		seccomp: d.seccomp, orphanTimeout: d.options.OrphanTimeout,
+	}
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), engineTimeout)
+	defer cancel()
+	created, err := d.engine.ContainerCreate(whole, wanted.containerConfig(), wanted.hostConfig(), nil, nil, made.name)
+	if err != nil {
+		return d.classify("create a sandbox", err)
+	}
+	made.id = created.ID
+	return context.Cause(ctx)
+}
+
+// abandon removes what a failed Create has left and returns its error.
+func (d *Driver) abandon(made *instance, cause error) error {
+	if made.channel != nil {
+		_ = made.channel.Close()
+	}
+	if err := made.remove(); err != nil {
+		cause = errors.Join(cause, err)
+	}
+	return cause
+}
+
+// classify says in the error whether trying again may help.
+func (d *Driver) classify(what string, err error) error {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w", what, err)
+	case errdefs.IsNotFound(err) && strings.Contains(err.Error(), "No such image"):
+		return fmt.Errorf("%s: the engine has no image %s; `make setup` builds it: %w", what, d.options.Image, err)
+	case errdefs.IsInvalidArgument(err), errdefs.IsPermissionDenied(err), errdefs.IsUnauthorized(err):
+		return fmt.Errorf("%s: %w", what, err)
+	case client.IsErrConnectionFailed(err):
+		return fmt.Errorf("%s: %w: %w", what, sandbox.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%s: %w: %w", what, sandbox.ErrUnavailable, err)
+}
+
+func newName() string {
+	var random [10]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return namePrefix + hex.EncodeToString(random[:])
+}

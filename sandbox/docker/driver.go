@@ -1,0 +1,228 @@
+// Package docker makes sandboxes of containers of a Docker engine, with runc or gVisor's runsc beneath
+// them. It is the only importer of the engine's client. A container has no network, no mounts and no
+// devices: what crosses its wall is one byte stream, its attached stdin and stdout.
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/client"
+
+	"github.com/sandgate/sandgate/sandbox"
+)
+
+const (
+	defaultMaxCreating   = 4
+	defaultOrphanTimeout = time.Minute
+
+	// cleanupTimeout bounds each removal and each look at a dead container. Their contexts are never
+	// the caller's, which may be what ended.
+	cleanupTimeout = 30 * time.Second
+	// engineTimeout bounds the calls that must not be cut short.
+	engineTimeout = 30 * time.Second
+)
+
+// Options configure a [Driver].
+type Options struct {
+	// Host is the engine's address, such as unix:///var/run/docker.sock. Empty means what DOCKER_HOST
+	// and its kin say, or else the platform's default.
+	Host string
+	// Image is the sandbox image, by name or content id. Required.
+	Image string
+	// Owner names the deployment. A driver never touches a container of another owner. Required.
+	Owner string
+	// Epoch must be greater than that of every earlier driver of this owner. Zero means the present
+	// time in nanoseconds.
+	Epoch uint64
+	// MaxCreating bounds how many sandboxes are made at once; more wait. Zero means 4.
+	MaxCreating int
+	// CgroupParent puts all sandboxes under one cgroup, whose ceilings the operator sets. Empty means
+	// the engine's default.
+	CgroupParent string
+	// OrphanTimeout is how long a sandbox lives while no gateway holds it. Zero means one minute.
+	OrphanTimeout time.Duration
+	// Log receives what nobody else is told. Nil means the default logger.
+	Log *slog.Logger
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Image == "" || o.Owner == "" {
+		return o, errors.New("docker driver: image and owner are required")
+	}
+	if o.Epoch == 0 {
+		o.Epoch = uint64(time.Now().UnixNano())
+	}
+	if o.MaxCreating <= 0 {
+		o.MaxCreating = defaultMaxCreating
+	}
+	if o.OrphanTimeout <= 0 {
+		o.OrphanTimeout = defaultOrphanTimeout
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return o, nil
+}
+
+// A Driver makes sandboxes and knows those it holds. Its methods may be called by any number of
+// goroutines.
+type Driver struct {
+	options  Options
+	engine   *client.Client
+	runtimes []string
+	cgroupV1 bool
+	appArmor bool
+	seccomp  string
+
+	creating chan struct{} // a token for each creation under way
+	uids     *slots
+	tasks    sync.WaitGroup // one for each held container
+	detach   chan struct{}  // closed by Close
+
+	mu         sync.Mutex
+	closed     bool                // guarded by mu
+	reconciled bool                // guarded by mu
+	names      map[string]struct{} // containers being made, held or removed by this driver; guarded by mu
+}
+
+var _ sandbox.Driver = (*Driver)(nil)
+
+// New connects to the engine and asks what it can do. The error wraps [sandbox.ErrUnavailable] when the
+// engine does not answer. The caller closes the driver.
+func New(ctx context.Context, options Options) (*Driver, error) {
+	options, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	profile, err := seccompProfile()
+	if err != nil {
+		return nil, err
+	}
+	engine, err := connect(options.Host)
+	if err != nil {
+		return nil, err
+	}
+	driver := &Driver{
+		options:  options,
+		engine:   engine,
+		seccomp:  profile,
+		creating: make(chan struct{}, options.MaxCreating),
+		uids:     newSlots(),
+		detach:   make(chan struct{}),
+		names:    map[string]struct{}{},
+	}
+	if err := driver.learn(ctx); err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
+	return driver, nil
+}
+
+// connect makes a client that speaks the newest API version which both sides know. It does no I/O.
+func connect(host string) (*client.Client, error) {
+	options := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
+	if host != "" {
+		options = append(options, client.WithHost(host))
+	}
+	engine, err := client.NewClientWithOpts(options...)
+	if err != nil {
+		return nil, fmt.Errorf("docker client: %w", err)
+	}
+	return engine, nil
+}
+
+// learn asks the engine what it is.
+func (d *Driver) learn(ctx context.Context) error {
+	info, err := d.engine.Info(ctx)
+	if err != nil {
+		return d.classify("ask the engine what it is", err)
+	}
+	for name := range info.Runtimes {
+		d.runtimes = append(d.runtimes, name)
+	}
+	slices.Sort(d.runtimes)
+	d.cgroupV1 = info.CgroupVersion != "2"
+	d.appArmor = hasSecurityOption(info.SecurityOptions, "apparmor")
+	if !hasSecurityOption(info.SecurityOptions, "seccomp") {
+		d.runtimes = slices.DeleteFunc(d.runtimes, func(name string) bool { return name != "runsc" })
+	}
+	return d.refreshForeign(ctx)
+}
+
+// refreshForeign learns which uids other gateways on this engine use.
+func (d *Driver) refreshForeign(ctx context.Context) error {
+	all, err := d.engine.ContainerList(ctx, container.ListOptions{
+		All: true, Filters: filters.NewArgs(filters.Arg("label", labelUID)),
+	})
+	if err != nil {
+		return d.classify("list containers", err)
+	}
+	foreign := map[int]struct{}{}
+	for _, each := range all {
+		if d.isHeld(nameOf(each)) {
+			continue
+		}
+		if uid, err := parseUID(each.Labels); err == nil {
+			foreign[uid] = struct{}{}
+		}
+	}
+	d.uids.setForeign(foreign)
+	return nil
+}
+
+// Close lets go of every sandbox and waits until that is done. The containers stay, for the
+// Reconcile of a later driver; those that must not are closed before. No other method may be called
+// after it.
+func (d *Driver) Close() error {
+	d.mu.Lock()
+	if !d.closed {
+		d.closed = true
+		close(d.detach)
+	}
+	d.mu.Unlock()
+	d.tasks.Wait()
+	return d.engine.Close()
+}
+
+// hold records that the container called name is this driver's, so that no sweep takes it for a
+// leftover. It reports false after Close.
+func (d *Driver) hold(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return false
+	}
+	d.names[name] = struct{}{}
+	d.tasks.Add(1)
+	return true
+}
+
+func (d *Driver) letGo(name string) {
+	d.mu.Lock()
+	delete(d.names, name)
+	d.mu.Unlock()
+	d.tasks.Done()
+}
+
+func (d *Driver) isHeld(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, held := d.names[name]
+	return held
+}
+
+// hasSecurityOption reports whether the engine lists the option, which it writes name=seccomp,profile=….
+func hasSecurityOption(options []string, name string) bool {
+	return slices.ContainsFunc(options, func(option string) bool {
+		first, _, _ := strings.Cut(option, ",")
+		return first == "name="+name
+	})
+}

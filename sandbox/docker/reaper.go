@@ -1,0 +1,96 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+)
+
+// SweepInterval is how often a [Reaper] looks when nothing else is said.
+const SweepInterval = time.Minute
+
+var errNotReconciled = errors.New("a sweep before Reconcile would remove what is to be taken over")
+
+// Sweep removes the containers of this owner that the driver does not hold: what crashes and failed
+// removals have left. It returns how many it removed. Containers of a later epoch and of other owners
+// stay. It fails before Reconcile.
+func (d *Driver) Sweep(ctx context.Context) (int, error) {
+	d.mu.Lock()
+	ready := d.reconciled
+	d.mu.Unlock()
+	if !ready {
+		return 0, errNotReconciled
+	}
+	strays, err := d.list(ctx)
+	if err != nil {
+		return 0, err
+	}
+	removed := 0
+	tally := make(chan struct{}, len(strays))
+	err = d.forEach(strays, func(each container.Summary) error {
+		// It may have become ours since the list was made.
+		if d.isHeld(nameOf(each)) || d.isNewer(each) {
+			return nil
+		}
+		if err := d.removeStray(ctx, each); err != nil {
+			return err
+		}
+		tally <- struct{}{}
+		return nil
+	})
+	removed = len(tally)
+	return removed, errors.Join(err, d.refreshForeign(ctx))
+}
+
+func (d *Driver) isNewer(found container.Summary) bool {
+	id, err := parseLabels(found.Labels)
+	return err == nil && id.epoch > d.options.Epoch
+}
+
+// A Reaper sweeps from time to time.
+type Reaper struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// StartReaper starts a reaper for the driver, which must have been reconciled and must outlive it. Zero
+// means [SweepInterval]. The caller closes the reaper.
+func StartReaper(driver *Driver, interval time.Duration) *Reaper {
+	if interval <= 0 {
+		interval = SweepInterval
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	reaper := &Reaper{cancel: cancel, ended: make(chan struct{})}
+	go reaper.run(ctx, driver, interval)
+	return reaper
+}
+
+func (r *Reaper) run(ctx context.Context, driver *Driver, interval time.Duration) {
+	defer close(r.ended)
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		bounded, cancel := context.WithTimeout(ctx, cleanupTimeout)
+		removed, err := driver.Sweep(bounded)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		if removed > 0 || err != nil {
+			driver.options.Log.Warn("left-over sandboxes swept", "removed", removed, "error", err)
+		}
+	}
+}
+
+// Close stops the reaper and waits for it.
+func (r *Reaper) Close() {
+	r.cancel()
+	<-r.ended
+}

@@ -1,0 +1,28 @@
+package docker
+
+import (
+	"testing"
+
+	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/sandboxtest"
+)
+
+// TestSuite runs the behaviour suite of package sandboxtest over real containers, under each runtime.
+func TestSuite(t *testing.T) {
+	testEngine(t)
+	for _, runtime := range []string{"runc", "runsc"} {
+		t.Run(runtime, func(t *testing.T) {
+			driver := newTestDriver(t, func(o *Options) { o.Image = "sandgate/sandbox:latest" })
+			sandboxtest.Suite{
+				Driver: driver,
+				Spec: sandbox.Spec{
+					Template: "python",
+					Runtime:  runtime,
+					Limits:   sandbox.Limits{MemoryBytes: 512 * sandbox.MiB, WorkspaceBytes: 64 * sandbox.MiB},
+				},
+				Python:   true,
+				Isolated: true,
+			}.Run(t)
+		})
+	}
+}

@@ -1,0 +1,99 @@
+package guest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// spoolDir is where the whole of an output is kept that was too long to return, under the home.
+const spoolDir = ".sandgate/output"
+
+// capture takes one output stream of a call: a first part is passed on, and once there is more the
+// whole goes to a file of the workspace, up to a bound. What is beyond is only counted.
+// One goroutine at a time may use it.
+type capture struct {
+	guest *Guest
+	name  string // of the file, should there be one
+	limit int64  // bytes to pass on
+	pass  func(data []byte, offset int64)
+
+	total int64
+	head  []byte // what was passed on, for the file
+	spool *os.File
+	path  string
+	kept  int64 // bytes in the file
+	full  bool  // nothing more is kept
+}
+
+func (c *capture) write(p []byte) {
+	inline := p[:max(0, min(int64(len(p)), c.limit-int64(len(c.head))))]
+	if len(inline) > 0 {
+		c.pass(inline, int64(len(c.head)))
+		c.head = append(c.head, inline...)
+	}
+	c.total += int64(len(p))
+	rest := p[len(inline):]
+	if len(rest) == 0 {
+		return
+	}
+	if c.spool == nil && !c.full {
+		c.openSpool()
+	}
+	c.keep(rest)
+}
+
+// openSpool makes the file and puts the head in it. Without a file, output is counted only.
+func (c *capture) openSpool() {
+	dir := filepath.Join(c.guest.cfg.Home, spoolDir)
+	c.path = filepath.Join(dir, c.name)
+	err := c.guest.user.do(func() error {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		fd, err := unix.Open(c.path, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		if err == nil {
+			c.spool = os.NewFile(uintptr(fd), c.path)
+		}
+		return err
+	})
+	if err != nil {
+		c.full, c.path = true, ""
+		return
+	}
+	c.keep(c.head)
+}
+
+func (c *capture) keep(p []byte) {
+	if c.full {
+		return
+	}
+	piece := p[:min(int64(len(p)), spoolLimit-c.kept)]
+	n, err := c.spool.Write(piece)
+	c.kept += int64(n)
+	if err != nil || c.kept >= spoolLimit {
+		c.full = true
+	}
+}
+
+// finish closes the file and returns the count.
+func (c *capture) finish() *sandgatev1.StreamSummary {
+	if c.spool != nil {
+		_ = c.spool.Close()
+	}
+	return &sandgatev1.StreamSummary{
+		TotalBytes:   c.total,
+		DroppedBytes: c.total - int64(len(c.head)),
+		File:         c.path,
+		FileBytes:    c.kept,
+	}
+}
+
+// spoolName returns a file name for one stream of one call.
+func (g *Guest) spoolName(stream string) string {
+	return fmt.Sprintf("%s-%d.%s", g.started.UTC().Format("20060102T150405"), g.calls.Add(1), stream)
+}

@@ -1,0 +1,113 @@
+package guest
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// MIME types of ours: a table and a chart as data, in the JSON form of the API's messages.
+const (
+	tableType = "application/vnd.sandgate.table+json"
+	chartType = "application/vnd.sandgate.chart+json"
+)
+
+// maxForms bounds how many forms of one display are kept.
+const maxForms = 32
+
+// newDisplay turns a MIME bundle from a kernel into a display. Forms that are not what their type
+// says are left out; nil means that nothing is left.
+func newDisplay(data map[string]json.RawMessage, isResult bool) *sandgatev1.Display {
+	display := &sandgatev1.Display{IsResult: isResult}
+	kept := false
+	forms := 0
+	for mime, raw := range data {
+		if forms++; forms > maxForms {
+			break
+		}
+		kept = addForm(display, mime, raw) || kept
+	}
+	if !kept {
+		return nil
+	}
+	return display
+}
+
+func addForm(display *sandgatev1.Display, mime string, raw json.RawMessage) bool {
+	switch mime {
+	case "application/json":
+		value := new(structpb.Value)
+		return unmarshal(raw, value) && set(&display.Json, value)
+	case tableType:
+		table := new(sandgatev1.Table)
+		return unmarshal(raw, table) && set(&display.Table, table)
+	case chartType:
+		chart := new(sandgatev1.Chart)
+		return unmarshal(raw, chart) && set(&display.Chart, chart)
+	}
+	var text string
+	if json.Unmarshal(raw, &text) != nil || text == "" {
+		return false
+	}
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	switch mime {
+	case "text/plain":
+		return set(&display.Text, text)
+	case "text/html":
+		return set(&display.Html, text)
+	case "text/markdown":
+		return set(&display.Markdown, text)
+	case "image/svg+xml":
+		return set(&display.Svg, text)
+	case "text/latex":
+		return set(&display.Latex, text)
+	case "application/javascript", "text/javascript":
+		return set(&display.Javascript, text)
+	case "image/png":
+		return decode(&display.Png, text)
+	case "image/jpeg":
+		return decode(&display.Jpeg, text)
+	case "application/pdf":
+		return decode(&display.Pdf, text)
+	}
+	if len(mime) > 256 {
+		return false
+	}
+	if display.Extra == nil {
+		display.Extra = map[string]string{}
+	}
+	display.Extra[strings.ToValidUTF8(mime, "\uFFFD")] = text
+	return true
+}
+
+func set[T any](field *T, value T) bool {
+	*field = value
+	return true
+}
+
+func decode(field *[]byte, text string) bool {
+	data, err := base64.StdEncoding.DecodeString(strings.Map(dropSpace, text))
+	if err != nil || len(data) == 0 {
+		return false
+	}
+	*field = data
+	return true
+}
+
+// dropSpace removes the line breaks that encoders like to put in.
+func dropSpace(r rune) rune {
+	if r == '\n' || r == '\r' {
+		return -1
+	}
+	return r
+}
+
+func unmarshal(raw json.RawMessage, message proto.Message) bool {
+	return protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(raw, message) == nil
+}

@@ -1,0 +1,266 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"unicode/utf8"
+
+	"connectrpc.com/connect"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// fileService is the guest's FileService. Every path is opened as the user.
+type fileService struct {
+	guest *Guest
+}
+
+func newFileService(g *Guest) *fileService { return &fileService{guest: g} }
+
+const defaultRead = 1 << 20
+
+// Read reads a range of a file.
+func (s *fileService) Read(_ context.Context, req *sandgatev1.ReadRequest) (*sandgatev1.ReadResponse, error) {
+	path, err := s.guest.checked(req.GetPath())
+	if err != nil {
+		return nil, err
+	}
+	file, size, err := s.open(path)
+	if err != nil {
+		return nil, fileError(path, err)
+	}
+	defer closeAll(file)
+	length := req.GetLength()
+	if length <= 0 {
+		length = defaultRead
+	}
+	offset := min(max(req.GetOffset(), 0), size)
+	data := make([]byte, min(length, size-offset))
+	n, err := file.ReadAt(data, offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fileError(path, err)
+	}
+	data = data[:n]
+	res := &sandgatev1.ReadResponse{TotalSize: size}
+	if text, ok := asText(data, offset+int64(n) >= size); ok {
+		res.Content = &sandgatev1.ReadResponse_Text{Text: string(text)}
+		data = text
+	} else {
+		res.Content = &sandgatev1.ReadResponse_Data{Data: data}
+	}
+	res.NextOffset = offset + int64(len(data))
+	return res, nil
+}
+
+// open opens a regular file for reading.
+func (s *fileService) open(path string) (file *os.File, size int64, err error) {
+	err = s.guest.user.do(func() (err error) {
+		file, err = openRegular(path, os.O_RDONLY, 0)
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		closeAll(file)
+		return nil, 0, err
+	}
+	return file, info.Size(), nil
+}
+
+// asText returns the data as text, if it is: without the last character where the range cut it.
+func asText(data []byte, atEnd bool) ([]byte, bool) {
+	if utf8.Valid(data) {
+		return data, true
+	}
+	for cut := 1; !atEnd && cut < utf8.UTFMax && cut < len(data); cut++ {
+		head, tail := data[:len(data)-cut], data[len(data)-cut:]
+		if utf8.RuneStart(tail[0]) {
+			return head, !utf8.FullRune(tail) && utf8.Valid(head)
+		}
+	}
+	return nil, false
+}
+
+// Write replaces a file, or adds to it.
+func (s *fileService) Write(_ context.Context, req *sandgatev1.WriteRequest) (*sandgatev1.WriteResponse, error) {
+	path, err := s.guest.checked(req.GetPath())
+	if err != nil {
+		return nil, err
+	}
+	data := req.GetData()
+	if _, ok := req.GetContent().(*sandgatev1.WriteRequest_Text); ok {
+		data = []byte(req.GetText())
+	}
+	if req.GetAppend() {
+		err = s.appendTo(path, data)
+	} else {
+		err = s.replace(path, 0, func(file *os.File) error {
+			_, err := file.Write(data)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, fileError(path, err)
+	}
+	info, err := s.describe(path)
+	if err != nil {
+		return nil, fileError(path, err)
+	}
+	return &sandgatev1.WriteResponse{File: info}, nil
+}
+
+func (s *fileService) appendTo(path string, data []byte) error {
+	var file *os.File
+	err := s.guest.user.do(func() (err error) {
+		if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
+			file, err = openRegular(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	return errors.Join(err, file.Close())
+}
+
+// replace writes a file beside the old one and puts it in its place when it is whole. A mode of
+// zero means that of the old file, or 0644.
+func (s *fileService) replace(path string, mode os.FileMode, fill func(*os.File) error) error {
+	p, err := s.prepare(path, mode)
+	if err != nil {
+		return err
+	}
+	if err := fill(p.file); err != nil {
+		return errors.Join(err, s.discard(p))
+	}
+	return s.commit(p)
+}
+
+// pending is a file that is being written and does not have its name yet.
+type pending struct {
+	file *os.File
+	path string
+}
+
+// prepare opens a new file in the directory of path.
+func (s *fileService) prepare(path string, mode os.FileMode) (pending, error) {
+	var p pending
+	err := s.guest.user.do(func() (err error) {
+		if p.path, err = target(path); err != nil {
+			return err
+		}
+		if p.path, err = s.guest.checked(p.path); err != nil {
+			return err
+		}
+		if err = os.MkdirAll(filepath.Dir(p.path), 0o755); err != nil {
+			return err
+		}
+		if info, statErr := os.Lstat(p.path); statErr == nil {
+			if !info.Mode().IsRegular() {
+				return notAFile(info)
+			}
+			if mode == 0 {
+				mode = info.Mode().Perm()
+			}
+		}
+		if p.file, err = os.CreateTemp(filepath.Dir(p.path), ".sandgate-*"); err != nil {
+			return err
+		}
+		if mode == 0 {
+			mode = 0o644
+		}
+		if err = p.file.Chmod(mode); err != nil {
+			err = errors.Join(err, os.Remove(p.file.Name()), p.file.Close())
+		}
+		return err
+	})
+	return p, err
+}
+
+// commit gives the file its name.
+func (s *fileService) commit(p pending) error {
+	if err := p.file.Close(); err != nil {
+		return errors.Join(err, s.discard(p))
+	}
+	err := s.guest.user.do(func() error { return os.Rename(p.file.Name(), p.path) })
+	if err != nil {
+		return errors.Join(err, s.discard(p))
+	}
+	return nil
+}
+
+// discard removes the file again.
+func (s *fileService) discard(p pending) error {
+	_ = p.file.Close()
+	return s.guest.user.do(func() error { return os.Remove(p.file.Name()) })
+}
+
+// Stat describes a file.
+func (s *fileService) Stat(_ context.Context, req *sandgatev1.StatRequest) (*sandgatev1.StatResponse, error) {
+	path, err := s.guest.checked(req.GetPath())
+	if err != nil {
+		return nil, err
+	}
+	info, err := s.describe(path)
+	if err != nil {
+		return nil, fileError(path, err)
+	}
+	return &sandgatev1.StatResponse{File: info}, nil
+}
+
+// Move moves a file or directory.
+func (s *fileService) Move(_ context.Context, req *sandgatev1.MoveRequest) (*sandgatev1.MoveResponse, error) {
+	source, err := s.guest.checked(req.GetSource())
+	if err != nil {
+		return nil, err
+	}
+	destination, err := s.guest.checked(req.GetDestination())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.guest.user.do(func() error { return move(source, destination, req.GetOverwrite()) }); err != nil {
+		return nil, fileError(source+" -> "+destination, err)
+	}
+	info, err := s.describe(destination)
+	if err != nil {
+		return nil, fileError(destination, err)
+	}
+	return &sandgatev1.MoveResponse{File: info}, nil
+}
+
+// Remove removes a file or directory.
+func (s *fileService) Remove(_ context.Context, req *sandgatev1.RemoveRequest) (*sandgatev1.RemoveResponse, error) {
+	path, err := s.guest.checked(req.GetPath())
+	if err != nil {
+		return nil, err
+	}
+	if path == filepath.Clean(s.guest.cfg.Home) || path == "/" {
+		return nil, fail(connect.CodePermissionDenied, "WORKSPACE_ROOT", "remove what is in it", "%q itself stays", path)
+	}
+	if err := s.guest.user.do(func() error { return remove(path, req.GetRecursive()) }); err != nil {
+		return nil, fileError(path, err)
+	}
+	return &sandgatev1.RemoveResponse{}, nil
+}
+
+// MakeDir makes a directory and those above it.
+func (s *fileService) MakeDir(_ context.Context, req *sandgatev1.MakeDirRequest) (*sandgatev1.MakeDirResponse, error) {
+	path, err := s.guest.checked(req.GetPath())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.guest.user.do(func() error { return os.MkdirAll(path, 0o755) }); err != nil {
+		return nil, fileError(path, err)
+	}
+	info, err := s.describe(path)
+	if err != nil {
+		return nil, fileError(path, err)
+	}
+	return &sandgatev1.MakeDirResponse{File: info}, nil
+}

@@ -1,0 +1,146 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	guestv1 "github.com/sandgate/sandgate/proto/sandgate/guest/v1"
+	"github.com/sandgate/sandgate/proto/sandgate/guest/v1/guestv1connect"
+	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+)
+
+// Guest is the daemon of one sandbox. Whoever made it closes it.
+type Guest struct {
+	cfg     Config
+	user    user
+	started time.Time
+	reaper  *reaper
+	markers markers
+	memory  *memoryWatch
+	calls   atomic.Int64 // numbers the files of long outputs
+
+	python    *pythonService
+	processes *processService
+	files     *fileService
+	tunnels   *tunnelService
+
+	leftovers  atomic.Int32 // commands whose background processes are still read
+	background sync.WaitGroup
+	ctx        context.Context //nolint:containedctx // ends with the guest, bounds what outlives a call
+	cancel     context.CancelFunc
+
+	zygoteMu sync.Mutex
+	zygote   *zygote // guarded by zygoteMu
+}
+
+// New starts a guest. Its kernels warm up in the background; Check waits for them.
+func New(cfg Config) (*Guest, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	g := &Guest{
+		cfg:     cfg,
+		user:    user{cfg.UID},
+		started: time.Now(),
+		reaper:  newReaper(cfg.Init),
+		memory:  newMemoryWatch(cfg.MemoryBytes),
+		ctx:     ctx,
+		cancel:  cancel,
+	}
+	g.python = newPythonService(g)
+	g.processes = newProcessService(g)
+	g.files = newFileService(g)
+	g.tunnels = newTunnelService()
+	if len(cfg.Kernel) > 0 {
+		g.background.Go(func() { _ = g.python.warm(g.ctx) })
+	}
+	return g, nil
+}
+
+// Handler returns the guest's services. They trust their caller, which is the gateway.
+func (g *Guest) Handler() http.Handler {
+	mux := http.NewServeMux()
+	options := []connect.HandlerOption{
+		connect.WithReadMaxBytes(8 << 20),
+		connect.WithCompression("gzip", nil, nil),
+	}
+	mux.Handle(guestv1connect.NewGuestServiceHandler(g.tunnels.with(g), options...))
+	mux.Handle(sandgatev1connect.NewProcessServiceHandler(g.processes, options...))
+	mux.Handle(sandgatev1connect.NewFileServiceHandler(g.files, options...))
+	if len(g.cfg.Kernel) > 0 {
+		mux.Handle(sandgatev1connect.NewPythonServiceHandler(g.python, options...))
+	}
+	return mux
+}
+
+// check answers when kernels can be used.
+func (g *Guest) check(ctx context.Context) (*guestv1.CheckResponse, error) {
+	if len(g.cfg.Kernel) > 0 {
+		if err := g.python.warm(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return &guestv1.CheckResponse{
+		Version:  g.cfg.Version,
+		Uptime:   durationpb.New(time.Since(g.started)),
+		Template: g.cfg.Template,
+	}, nil
+}
+
+// livingZygote returns the zygote, once it has imported its template, starting another if it died.
+func (g *Guest) livingZygote(ctx context.Context) (*zygote, error) {
+	g.zygoteMu.Lock()
+	defer g.zygoteMu.Unlock()
+	if len(g.cfg.Kernel) == 0 {
+		return nil, errors.New("this sandbox has no Python")
+	}
+	if g.zygote != nil {
+		select {
+		case <-g.zygote.dead:
+			g.zygote.close()
+			g.zygote = nil
+		default:
+		}
+	}
+	if g.zygote == nil {
+		z, err := startZygote(g)
+		if err != nil {
+			return nil, err
+		}
+		g.zygote = z
+	}
+	select {
+	case <-g.zygote.ready:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case <-g.zygote.dead:
+		return nil, errors.New("the zygote died while it started")
+	default:
+		return g.zygote, nil
+	}
+}
+
+// Close kills everything that was started for the user, and returns when it is gone.
+func (g *Guest) Close() error {
+	g.cancel()
+	g.python.close()
+	g.processes.close()
+	g.tunnels.close()
+	g.zygoteMu.Lock()
+	if g.zygote != nil {
+		g.zygote.close()
+		g.zygote = nil
+	}
+	g.zygoteMu.Unlock()
+	g.memory.close()
+	g.background.Wait()
+	g.reaper.close()
+	return nil
+}

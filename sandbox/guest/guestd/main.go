@@ -1,0 +1,142 @@
+// Command guestd is the first process of every sandbox: package guest on the container's stdin and
+// stdout. It is built without cgo, so that it runs in any image.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandgate/sandgate/sandbox/guest"
+	"github.com/sandgate/sandgate/sandbox/guest/channel"
+)
+
+// version is set when the program is built.
+var version = "devel" //nolint:gochecknoglobals // -ldflags -X needs a variable
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "guestd:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	flags := flag.NewFlagSet("guestd", flag.ContinueOnError)
+	uid := flags.Int("uid", 0, "user and group `id` under which everything of the user's runs")
+	template := flags.String("template", "python", "what kernels have imported: python or data")
+	memory := flags.Int64("memory", 0, "`bytes` that the user's processes may use together")
+	orphan := flags.Duration("orphan-timeout", time.Minute, "exit when nobody has held the channel for so long")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *uid <= 0 {
+		return errors.New("--uid is missing: nothing of the user's may run as root")
+	}
+	frugal()
+	stdio, err := takeStdio()
+	if err != nil {
+		return err
+	}
+	if err := writeAccounts(*uid); err != nil {
+		fmt.Fprintln(os.Stderr, "guestd: no account for the user:", err)
+	}
+	g, err := guest.New(guest.Config{
+		UID:         *uid,
+		Home:        "/home/user",
+		Template:    *template,
+		MemoryBytes: *memory,
+		Kernel:      []string{"/usr/bin/python3", "-I", "/opt/sandgate/kernel/zygote.py"},
+		Version:     version,
+		Init:        os.Getpid() == 1,
+		Env:         os.Environ(),
+	})
+	if err != nil {
+		return err
+	}
+	err = channel.Serve(context.Background(), stdio, g.Handler(), channel.ServerOptions{OrphanTimeout: *orphan})
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the channel was closed")
+	}
+	return err // PID 1: whatever still runs ends with it
+}
+
+// frugal keeps the daemon small, and able to work when the user's processes have used up the
+// sandbox's allowance of threads: those that the runtime may need are made now.
+func frugal() {
+	debug.SetGCPercent(50)
+	unix.Umask(0o022)
+	const threads = 10
+	var all, parked sync.WaitGroup
+	all.Add(threads)
+	for range threads {
+		parked.Go(func() {
+			all.Done()
+			all.Wait()
+			_ = unix.Nanosleep(&unix.Timespec{Nsec: 2e6}, nil) // blocks a thread, not a goroutine
+		})
+	}
+	parked.Wait()
+}
+
+// stdio is the channel's byte stream.
+type stdio struct{ in, out *os.File }
+
+func (s stdio) Read(p []byte) (int, error)  { return s.in.Read(p) }
+func (s stdio) Write(p []byte) (int, error) { return s.out.Write(p) }
+func (s stdio) Close() error                { return errors.Join(s.in.Close(), s.out.Close()) }
+
+// takeStdio moves the channel away from the descriptors that every program knows, and puts the null
+// device there, so that nothing started later, and no stray print, can touch it.
+func takeStdio() (stdio, error) {
+	var s stdio
+	for fd, file := range map[int]**os.File{0: &s.in, 1: &s.out} {
+		moved, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			return s, fmt.Errorf("keep the channel: %w", err)
+		}
+		if err := unix.SetNonblock(moved, true); err != nil {
+			return s, fmt.Errorf("keep the channel: %w", err)
+		}
+		*file = os.NewFile(uintptr(moved), "channel")
+	}
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return s, err
+	}
+	for fd := range 2 {
+		if err := unix.Dup3(null, fd, 0); err != nil {
+			return s, err
+		}
+	}
+	return s, unix.Close(null)
+}
+
+// writeAccounts gives the user's id a name. The image's account files lead here, since the id is
+// chosen when the sandbox is made.
+func writeAccounts(uid int) error {
+	id := strconv.Itoa(uid)
+	for name, line := range map[string]string{
+		"passwd": strings.Join([]string{"user", "x", id, id, "", "/home/user", "/bin/bash"}, ":"),
+		"group":  strings.Join([]string{"user", "x", id, ""}, ":"),
+	} {
+		base, err := os.ReadFile("/opt/sandgate/" + name)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile("/run/sandgate/"+name, append(base, line+"\n"...), 0o644); err != nil { //nolint:gosec // as /etc/passwd
+			return err
+		}
+	}
+	return nil
+}

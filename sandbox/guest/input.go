@@ -1,0 +1,105 @@
+package guest
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// endOfTransmission is what ends the input of a terminal: Ctrl-D.
+const endOfTransmission = 4
+
+// SendInput writes to a program's stdin or terminal.
+func (s *processService) SendInput(ctx context.Context, req *sandgatev1.SendInputRequest) (*sandgatev1.SendInputResponse, error) {
+	p, err := s.find(req.GetProcessId())
+	if err != nil {
+		return nil, err
+	}
+	if err := p.input(ctx, req.GetData()); err != nil {
+		return nil, err
+	}
+	return &sandgatev1.SendInputResponse{}, nil
+}
+
+// input writes data, one caller after another. When ctx ends it stops, even in the middle.
+func (p *program) input(ctx context.Context, data []byte) error {
+	p.inputMu.Lock()
+	defer p.inputMu.Unlock()
+	if p.stdin == nil {
+		return inputError(p.id, os.ErrClosed)
+	}
+	_ = p.stdin.SetWriteDeadline(time.Time{})
+	stop := context.AfterFunc(ctx, func() { _ = p.stdin.SetWriteDeadline(time.Unix(1, 0)) })
+	defer stop()
+	n, err := p.stdin.Write(data)
+	p.bytesIn.Add(int64(n))
+	if err != nil {
+		return inputError(p.id, err)
+	}
+	return nil
+}
+
+// CloseStdin ends a program's input.
+func (s *processService) CloseStdin(ctx context.Context, req *sandgatev1.CloseStdinRequest) (*sandgatev1.CloseStdinResponse, error) {
+	p, err := s.find(req.GetProcessId())
+	if err != nil {
+		return nil, err
+	}
+	if p.request.GetTerminal() != nil {
+		return &sandgatev1.CloseStdinResponse{}, p.input(ctx, []byte{endOfTransmission})
+	}
+	p.inputMu.Lock()
+	defer p.inputMu.Unlock()
+	closeAll(p.stdin)
+	p.stdin = nil
+	return &sandgatev1.CloseStdinResponse{}, nil
+}
+
+// SendSignal signals a program and what it started.
+func (s *processService) SendSignal(_ context.Context, req *sandgatev1.SendSignalRequest) (*sandgatev1.SendSignalResponse, error) {
+	p, err := s.find(req.GetProcessId())
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-p.ended:
+		return nil, fail(connect.CodeFailedPrecondition, "PROCESS_ENDED", "nothing is left to signal",
+			"process %q has ended", req.GetProcessId())
+	default:
+	}
+	sig := unix.Signal(req.GetSignal())
+	if sig == 0 {
+		sig = unix.SIGTERM
+	}
+	if sig == unix.SIGKILL {
+		p.marker.kill(nil)
+		return &sandgatev1.SendSignalResponse{}, nil
+	}
+	if err := p.marker.signal(sig); err != nil {
+		return nil, fail(connect.CodeInternal, "SIGNAL_FAILED", "try SIGKILL", "signal %q: %v", req.GetProcessId(), err)
+	}
+	return &sandgatev1.SendSignalResponse{}, nil
+}
+
+// Resize sets the size of a program's terminal.
+func (s *processService) Resize(_ context.Context, req *sandgatev1.ResizeRequest) (*sandgatev1.ResizeResponse, error) {
+	p, err := s.find(req.GetProcessId())
+	if err != nil {
+		return nil, err
+	}
+	p.inputMu.Lock()
+	defer p.inputMu.Unlock()
+	if p.request.GetTerminal() == nil || p.stdin == nil {
+		return nil, fail(connect.CodeFailedPrecondition, "NO_TERMINAL", "start it with a terminal",
+			"process %q has no terminal", req.GetProcessId())
+	}
+	if err := resize(p.stdin, req.GetSize()); err != nil {
+		return nil, fail(connect.CodeFailedPrecondition, "NO_TERMINAL", "the program may have ended", "resize: %v", err)
+	}
+	return &sandgatev1.ResizeResponse{}, nil
+}

@@ -1,0 +1,187 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// kernel is one Python process that keeps its state from cell to cell. It is the user's: it may
+// lie, hang and die. Its methods are called by one goroutine at a time, except interrupt and kill.
+type kernel struct {
+	guest   *Guest
+	zygote  *zygote // that forked it
+	pid     int
+	marker  marker
+	started time.Time
+	ended   <-chan syscall.WaitStatus
+	wire    *kernelWire
+	signal  *os.File // the write end of the interrupt pipe
+	stdout  *pipe
+	stderr  *pipe
+	late    *pipe
+
+	lateMu  sync.Mutex
+	lateOut []byte // output that belongs to no cell; guarded by lateMu
+
+	cells    int64         // how many were run
+	count    atomic.Int64  // how many the kernel says it ran
+	peak     int64         // the largest memory seen, in bytes
+	children time.Duration // processor time of its awaited children
+}
+
+// startKernel forks a kernel and returns when it can run cells.
+func (g *Guest) startKernel(ctx context.Context, cwd string) (*kernel, error) {
+	z, err := g.livingZygote(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k := &kernel{guest: g, zygote: z, marker: g.markers.take(), started: time.Now()}
+	theirs, err := k.wireUp()
+	defer func() {
+		for _, file := range theirs {
+			closeAll(file)
+		}
+	}()
+	if err == nil {
+		order := zygoteOrder{UID: g.cfg.UID, GID: g.cfg.UID, Groups: []int{int(k.marker)}, Cwd: cwd}
+		if g.cfg.MemoryBytes > 0 {
+			order.AddressSpace = g.cfg.MemoryBytes + addressSlack
+		}
+		k.pid, k.ended, err = z.fork(ctx, order, theirs)
+	}
+	if err == nil {
+		err = k.awaitReady()
+	}
+	if err != nil {
+		k.close()
+		return nil, fmt.Errorf("start a Python kernel: %w", err)
+	}
+	return k, nil
+}
+
+// addressSlack is how much more address space than memory a kernel may have: room for the shared
+// libraries, thread stacks and arenas that are mapped and never touched.
+const addressSlack = 512 << 20
+
+// wireUp makes the kernel's descriptors and returns its ends, in the order of the protocol.
+func (k *kernel) wireUp() (theirs []*os.File, err error) {
+	conn, socket, err := seqpacketPair()
+	if err != nil {
+		return nil, err
+	}
+	theirs = append(theirs, socket)
+	k.wire = &kernelWire{conn: conn}
+	interruptEnd, signal, err := os.Pipe()
+	if err != nil {
+		return theirs, err
+	}
+	k.signal = signal
+	theirs = append(theirs, interruptEnd)
+	for _, stream := range []**pipe{&k.stdout, &k.stderr, &k.late} {
+		end, write, err := newPipe(k.keepLate)
+		if err != nil {
+			return theirs, err
+		}
+		*stream = end
+		theirs = append(theirs, write)
+	}
+	return theirs, nil
+}
+
+func (k *kernel) awaitReady() error {
+	_ = k.wire.conn.SetReadDeadline(time.Now().Add(kernelStart))
+	message, err := k.wire.receive()
+	_ = k.wire.conn.SetReadDeadline(time.Time{})
+	if err == nil && message.Op != "ready" {
+		err = errors.New("it did not come up")
+	}
+	return err
+}
+
+// keepLate takes output that came when no cell ran, or from threads of earlier cells.
+func (k *kernel) keepLate(p []byte) {
+	k.lateMu.Lock()
+	defer k.lateMu.Unlock()
+	k.lateOut = append(k.lateOut, p...)
+	if over := len(k.lateOut) - maxLate; over > 0 {
+		k.lateOut = k.lateOut[:copy(k.lateOut, k.lateOut[over:])]
+	}
+}
+
+// takeLate returns the late output since the last time.
+func (k *kernel) takeLate() []byte {
+	k.lateMu.Lock()
+	defer k.lateMu.Unlock()
+	taken := k.lateOut
+	k.lateOut = nil
+	return taken
+}
+
+// drain returns when everything written so far has gone where it belongs.
+func (k *kernel) drain() {
+	k.stdout.drain()
+	k.stderr.drain()
+	k.late.drain()
+}
+
+// interrupt asks the kernel to raise KeyboardInterrupt in one cell. The number makes sure that a
+// late signal does not hit the next one.
+func (k *kernel) interrupt(cell int64) {
+	_ = k.signal.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // a kernel that never reads it
+	_, _ = k.signal.Write(k.interruptNumber(cell))
+	_ = unix.Kill(k.pid, unix.SIGINT)
+}
+
+// kill ends the kernel and everything that it started.
+func (k *kernel) kill() { k.marker.kill(nil) }
+
+// killSince ends what the kernel started within the last d, but not the kernel.
+func (k *kernel) killSince(d time.Duration) {
+	k.marker.kill(func(p procInfo) bool { return p.pid != k.pid && startedSince(p.pid, d) })
+}
+
+// alive reports whether the process still runs, as far as the zygote has told.
+func (k *kernel) alive() bool {
+	select {
+	case <-k.zygote.dead:
+		return false
+	default:
+		return k.ended == nil || len(k.ended) == 0
+	}
+}
+
+// close kills the kernel and frees what it held. It returns how the process ended, if that is told
+// within a second.
+func (k *kernel) close() (syscall.WaitStatus, bool) {
+	var status syscall.WaitStatus
+	known := false
+	if k.pid > 0 {
+		k.kill()
+		timer := time.NewTimer(time.Second)
+		defer timer.Stop()
+		select {
+		case status = <-k.ended:
+			known = true
+		case <-timer.C:
+		}
+		k.zygote.forget(k.pid)
+	}
+	if k.wire != nil {
+		_ = k.wire.conn.Close()
+	}
+	closeAll(k.signal)
+	for _, end := range []*pipe{k.stdout, k.stderr, k.late} {
+		if end != nil {
+			end.close()
+		}
+	}
+	return status, known
+}

@@ -1,0 +1,108 @@
+package guest
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A marker is a supplementary group that everything started by one call carries. A process cannot
+// shed it without a capability that no process of the user's has, so it finds daemonised
+// grandchildren that have left their parent, session and process group behind.
+type marker int
+
+// The range of markers. It lies above the sandboxes' user ids and within the 65,536 ids that a
+// user namespace usually maps.
+const (
+	firstMarker marker = 60001
+	lastMarker  marker = 65533
+)
+
+// markers hands out markers.
+type markers struct {
+	mu      sync.Mutex
+	next    marker // guarded by mu
+	wrapped bool   // guarded by mu
+}
+
+// take returns a marker that no process carries.
+func (m *markers) take() marker {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for {
+		if m.next < firstMarker || m.next > lastMarker {
+			m.wrapped = m.next > lastMarker
+			m.next = firstMarker
+		}
+		taken := m.next
+		m.next++
+		if !m.wrapped || !inUse(taken) {
+			return taken
+		}
+	}
+}
+
+func inUse(m marker) bool {
+	for _, proc := range scanProcs() {
+		if proc.hasGroup(int(m)) {
+			return true
+		}
+	}
+	return false
+}
+
+// killRounds bounds how often processes are looked for before everything in the sandbox is killed.
+const killRounds = 20
+
+// kill ends every process that carries the marker and that also satisfies the condition; nil means
+// all. It first stops them, since a stopped process does not fork, and kills when a look finds no
+// new one. If a fork bomb outruns that, all processes of the sandbox but the guest are killed,
+// which the kernel does at one stroke; kill reports that.
+func (m marker) kill(which func(procInfo) bool) (everything bool) {
+	stopped := map[int]bool{}
+	for range killRounds {
+		fresh := false
+		for _, proc := range scanProcs() {
+			if !proc.hasGroup(int(m)) || stopped[proc.pid] || (which != nil && !which(proc)) {
+				continue
+			}
+			stopped[proc.pid] = true
+			fresh = true
+			_ = unix.Kill(proc.pid, unix.SIGSTOP)
+		}
+		if fresh {
+			continue
+		}
+		for pid := range stopped {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		return false
+	}
+	return killAll()
+}
+
+// signal sends a signal to every process that carries the marker.
+func (m marker) signal(sig unix.Signal) error {
+	var errs error
+	for _, proc := range scanProcs() {
+		if proc.hasGroup(int(m)) {
+			if err := unix.Kill(proc.pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
+				errs = errors.Join(errs, err)
+			}
+		}
+	}
+	return errs
+}
+
+// killAll kills every process but the guest. It must only be called by PID 1, for which -1 means
+// its own pid namespace.
+func killAll() bool {
+	if unix.Getpid() != 1 {
+		return false
+	}
+	_ = unix.Kill(-1, unix.SIGKILL)
+	time.Sleep(10 * time.Millisecond) //nolint:forbidigo // lets the dead be reaped before anybody forks
+	return true
+}

@@ -1,0 +1,132 @@
+package guest
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// memoryNote tells the reader what to do about memory.
+const memoryNote = "It ran out of the session's memory. Work on less data at a time, or create a session with a greater memory limit."
+
+// watchInterval is how often the memory of a sandbox is looked at.
+const watchInterval = 50 * time.Millisecond
+
+// memoryWatch tells whether memory ran out, and, where the runtime would end the whole sandbox for
+// it, ends the greatest process before that. On a shared kernel the cgroup kills one process and
+// counts it. gVisor holds all memory of a sandbox in one host process, so that the host's only way
+// out is to kill everything: there the guest must be first.
+type memoryWatch struct {
+	limit   int64        // what the user's processes may use; zero: do not watch
+	counter *os.File     // where the kernel counts what it killed; nil in gVisor
+	info    *os.File     // /proc/meminfo, read in gVisor only
+	killed  atomic.Int64 // how many the watch itself killed
+
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+// oomMark is the count of out-of-memory kills at a time.
+type oomMark int64
+
+func newMemoryWatch(limit int64) *memoryWatch {
+	ctx, cancel := context.WithCancel(context.Background())
+	m := &memoryWatch{limit: limit, cancel: cancel}
+	for _, path := range []string{"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"} {
+		if file, err := os.Open(path); err == nil {
+			m.counter = file
+			break
+		}
+	}
+	if limit > 0 && m.counter == nil {
+		m.info, _ = os.Open("/proc/meminfo")
+	}
+	if m.info != nil {
+		m.running.Go(func() { m.watch(ctx) })
+	}
+	return m
+}
+
+// mark returns the present count, for ranOut.
+func (m *memoryWatch) mark() oomMark {
+	count := m.killed.Load()
+	if m.counter != nil {
+		var buf [512]byte
+		n, _ := m.counter.ReadAt(buf[:], 0)
+		count += number(buf[:n], "oom_kill ")
+	}
+	return oomMark(count)
+}
+
+// ranOut reports whether a process was killed for memory since the mark.
+func (m *memoryWatch) ranOut(since oomMark) bool { return m.mark() > since }
+
+// number returns the number behind a name at the beginning of a line.
+func number(data []byte, name string) int64 {
+	for line := range bytes.Lines(data) {
+		if rest, ok := bytes.CutPrefix(line, []byte(name)); ok {
+			fields := bytes.Fields(rest)
+			if len(fields) == 0 {
+				return 0
+			}
+			n, _ := strconv.ParseInt(string(fields[0]), 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
+func (m *memoryWatch) watch(ctx context.Context) {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	buf := make([]byte, 2048)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			n, _ := m.info.ReadAt(buf, 0)
+			used := (number(buf[:n], "MemTotal:") - number(buf[:n], "MemAvailable:")) << 10
+			if used > m.limit {
+				m.killGreatest()
+			}
+		}
+	}
+}
+
+// killGreatest ends the process that holds most memory. The guest and the zygote are not the
+// user's and are left alone.
+func (m *memoryWatch) killGreatest() {
+	var greatest procInfo
+	for _, proc := range scanProcs() {
+		if proc.rss > greatest.rss && proc.marked() {
+			greatest = proc
+		}
+	}
+	if greatest.pid > 1 {
+		m.killed.Add(1)
+		_ = unix.Kill(greatest.pid, unix.SIGKILL)
+	}
+}
+
+// marked reports whether the process was started for the user.
+func (p procInfo) marked() bool {
+	for _, group := range p.groups {
+		if marker(group) >= firstMarker && marker(group) <= lastMarker {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *memoryWatch) close() {
+	m.cancel()
+	m.running.Wait()
+	closeAll(m.counter, m.info)
+}

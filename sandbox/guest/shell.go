@@ -1,0 +1,182 @@
+package guest
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// shellCall is one command of Shell.
+type shellCall struct {
+	box            *outbox[*sandgatev1.ShellResponse]
+	stdout, stderr *capture
+	out, err       *pipe
+	ended          atomic.Int32 // why it was ended before its time
+}
+
+// Why a call was ended before its time.
+const (
+	endedByTime int32 = 1 + iota
+	endedByCaller
+)
+
+// Shell runs a command to its end.
+func (s *processService) Shell(ctx context.Context, req *sandgatev1.ShellRequest, stream *connect.ServerStream[sandgatev1.ShellResponse]) error {
+	select {
+	case s.shells <- struct{}{}:
+		defer func() { <-s.shells }()
+	default:
+		return fail(connect.CodeResourceExhausted, "TOO_MANY_COMMANDS", "wait for one to end",
+			"%d commands run in this session already", maxShells)
+	}
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	call := s.newShellCall(req, stream, leave)
+	result, err := s.runShell(ctx, call, req)
+	if err != nil {
+		return err
+	}
+	if err := call.box.flush(); err != nil {
+		return err
+	}
+	return stream.Send(&sandgatev1.ShellResponse{Event: &sandgatev1.ShellResponse_Result{Result: result}})
+}
+
+func (s *processService) newShellCall(req *sandgatev1.ShellRequest, stream *connect.ServerStream[sandgatev1.ShellResponse], leave func()) *shellCall {
+	call := &shellCall{box: newOutbox(stream.Send, joinShell, leave)}
+	limit := req.GetMaxOutputBytes()
+	if limit <= 0 {
+		limit = defaultInline
+	}
+	call.stdout = &capture{guest: s.guest, name: s.guest.spoolName("stdout"), limit: limit, pass: func(p []byte, at int64) {
+		call.box.put(&sandgatev1.ShellResponse{Event: &sandgatev1.ShellResponse_Stdout{Stdout: output(p, at)}})
+	}}
+	call.stderr = &capture{guest: s.guest, name: s.guest.spoolName("stderr"), limit: limit, pass: func(p []byte, at int64) {
+		call.box.put(&sandgatev1.ShellResponse{Event: &sandgatev1.ShellResponse_Stderr{Stderr: output(p, at)}})
+	}}
+	return call
+}
+
+func (s *processService) runShell(ctx context.Context, call *shellCall, req *sandgatev1.ShellRequest) (*sandgatev1.ProcessResult, error) {
+	started, mark := time.Now(), s.guest.memory.mark()
+	command, err := s.launchShell(call, req)
+	if err != nil {
+		return nil, err
+	}
+	limit := req.GetTimeout().AsDuration()
+	if limit <= 0 {
+		limit = defaultShell
+	}
+	end := func(why int32) func() {
+		return func() {
+			call.ended.CompareAndSwap(0, why)
+			command.marker.kill(nil)
+		}
+	}
+	timer := time.AfterFunc(limit, end(endedByTime))
+	defer timer.Stop()
+	stop := context.AfterFunc(ctx, end(endedByCaller))
+	defer stop()
+	got := <-command.ended
+	wall := time.Since(started)
+	call.out.drain()
+	call.err.drain()
+	call.out.divert(discard)
+	call.err.divert(discard)
+	s.guest.background.Go(func() { closeWhenLeft(call.out, call.err, s.guest) })
+	if call.ended.Load() == endedByCaller {
+		return nil, context.Cause(ctx)
+	}
+	result := processResult(got, call.ended.Load() == endedByTime)
+	result.Stdout, result.Stderr = call.stdout.finish(), call.stderr.finish()
+	result.Receipt = receipt(got, wall)
+	result.Receipt.BytesIn = int64(len(req.GetCommand()))
+	result.Receipt.BytesOut = result.Stdout.GetTotalBytes() + result.Stderr.GetTotalBytes()
+	if result.GetExitCode() == 128+int32(unix.SIGKILL) && call.ended.Load() == 0 && s.guest.memory.ranOut(mark) {
+		result.Status, result.Note = sandgatev1.Status_STATUS_MEMORY, memoryNote
+	}
+	return result, nil
+}
+
+// launchShell starts bash with the command.
+func (s *processService) launchShell(call *shellCall, req *sandgatev1.ShellRequest) (child, error) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return child{}, startError("bash", err)
+	}
+	defer closeAll(null)
+	var outEnd, errEnd *os.File
+	if call.out, outEnd, err = newPipe(call.stdout.write); err != nil {
+		return child{}, startError("bash", err)
+	}
+	defer closeAll(outEnd)
+	if call.err, errEnd, err = newPipe(call.stderr.write); err != nil {
+		call.out.close()
+		return child{}, startError("bash", err)
+	}
+	defer closeAll(errEnd)
+	started, err := s.guest.spawn(command{
+		path: "bash", args: []string{"-c", req.GetCommand()}, cwd: req.GetCwd(), env: req.GetEnv(),
+		files: [3]*os.File{null, outEnd, errEnd},
+	})
+	if err != nil {
+		call.out.close()
+		call.err.close()
+	}
+	return started, err
+}
+
+func discard([]byte) {}
+
+// closeWhenLeft keeps reading what a command's background processes write, so that they do not die
+// of a closed pipe, until they are gone or the guest is. When there are too many such pipes their
+// writers get that death after all.
+func closeWhenLeft(out, errs *pipe, g *Guest) {
+	if g.leftovers.Add(1) <= maxShells {
+		gone := make(chan struct{})
+		go func() {
+			out.wait()
+			errs.wait()
+			close(gone)
+		}()
+		select {
+		case <-gone:
+		case <-g.ctx.Done():
+		}
+	}
+	out.close()
+	errs.close()
+	g.leftovers.Add(-1)
+}
+
+func output(p []byte, offset int64) *sandgatev1.Output {
+	return &sandgatev1.Output{Data: bytes.Clone(p), Offset: offset}
+}
+
+// joinShell makes one event of two pieces of the same stream.
+func joinShell(last, next *sandgatev1.ShellResponse) bool {
+	switch after := next.GetEvent().(type) {
+	case *sandgatev1.ShellResponse_Stdout:
+		before, ok := last.GetEvent().(*sandgatev1.ShellResponse_Stdout)
+		return ok && joinOutput(before.Stdout, after.Stdout)
+	case *sandgatev1.ShellResponse_Stderr:
+		before, ok := last.GetEvent().(*sandgatev1.ShellResponse_Stderr)
+		return ok && joinOutput(before.Stderr, after.Stderr)
+	}
+	return false
+}
+
+func joinOutput(last, next *sandgatev1.Output) bool {
+	if len(last.GetData())+len(next.GetData()) > chunkSize || last.GetOffset()+int64(len(last.GetData())) != next.GetOffset() {
+		return false
+	}
+	last.Data = append(last.Data, next.GetData()...)
+	return true
+}

@@ -1,0 +1,140 @@
+package guest
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
+)
+
+// command is a program to be started as the user.
+type command struct {
+	path     string
+	args     []string // without the program's own name
+	cwd      string
+	env      map[string]string
+	files    [3]*os.File // stdin, stdout, stderr
+	terminal bool        // files are a terminal that becomes the controlling one
+}
+
+// child is a started program.
+type child struct {
+	pid    int
+	marker marker
+	ended  <-chan exit
+}
+
+// spawn starts a program in a session of its own, under a marker of its own.
+func (g *Guest) spawn(c command) (child, error) {
+	cwd, err := g.directory(c.cwd)
+	if err != nil {
+		return child{}, err
+	}
+	path, err := g.lookPath(c.path, cwd, c.env["PATH"])
+	if err != nil {
+		return child{}, err
+	}
+	mark := g.markers.take()
+	attr := &syscall.ProcAttr{
+		Dir:   cwd,
+		Env:   g.cfg.environ(c.env),
+		Files: []uintptr{c.files[0].Fd(), c.files[1].Fd(), c.files[2].Fd()},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: c.terminal, Credential: g.credential(mark)},
+	}
+	pid, ended, err := g.reaper.start(path, append([]string{c.path}, c.args...), attr)
+	if err != nil {
+		return child{}, startError(c.path, err)
+	}
+	return child{pid, mark, ended}, nil
+}
+
+// credential returns the user's ids with a marker among its groups.
+func (g *Guest) credential(mark marker) *syscall.Credential {
+	if g.cfg.UID == 0 {
+		return nil
+	}
+	id := uint32(g.cfg.UID)
+	return &syscall.Credential{Uid: id, Gid: id, Groups: []uint32{uint32(mark)}}
+}
+
+// startError turns the failure of a start into what a caller can act on.
+func startError(name string, err error) error {
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOMEM):
+		return fail(connect.CodeResourceExhausted, "PROCESS_LIMIT",
+			"end some of the session's processes, or create a session with greater limits",
+			"cannot start %q: the sandbox has too many processes or no memory left", name)
+	case errors.Is(err, unix.E2BIG):
+		return fail(connect.CodeInvalidArgument, "ARGUMENTS_TOO_LONG", "write the data to a file instead",
+			"cannot start %q: arguments and environment are too long", name)
+	case errors.Is(err, unix.ENOEXEC):
+		return fail(connect.CodeInvalidArgument, "NOT_EXECUTABLE", "name its interpreter, or give it a #! line",
+			"cannot start %q: not a program", name)
+	}
+	return fail(connect.CodeInvalidArgument, "CANNOT_START", "check the program, its permissions and the working directory",
+		"cannot start %q: %v", name, errnoText(err))
+}
+
+// directory resolves a working directory and checks that the user can enter it.
+func (g *Guest) directory(path string) (string, error) {
+	path = g.absolute(path)
+	err := g.user.do(func() error {
+		info, err := os.Stat(path)
+		if err == nil && !info.IsDir() {
+			err = unix.ENOTDIR
+		}
+		if err == nil {
+			err = unix.Access(path, unix.X_OK)
+		}
+		return err
+	})
+	if err != nil {
+		return "", fail(connect.CodeInvalidArgument, "BAD_WORKING_DIRECTORY", "give an existing directory",
+			"working directory %q: %v", path, errnoText(err))
+	}
+	return path, nil
+}
+
+// lookPath finds a program as execvp(3) does.
+func (g *Guest) lookPath(name, cwd, search string) (string, error) {
+	if strings.Contains(name, "/") {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(cwd, name)
+		}
+		return name, nil
+	}
+	if search == "" {
+		search = g.pathVariable()
+	}
+	var found string
+	err := g.user.do(func() error {
+		for dir := range strings.SplitSeq(search, ":") {
+			candidate := filepath.Join(dir, name)
+			info, err := os.Stat(candidate)
+			if err == nil && !info.IsDir() && unix.Access(candidate, unix.X_OK) == nil {
+				found = candidate
+				return nil
+			}
+		}
+		return fs.ErrNotExist
+	})
+	if err != nil {
+		return "", fail(connect.CodeInvalidArgument, "NO_SUCH_PROGRAM", "check the name, or give a full path",
+			"no program %q on the sandbox's PATH", name)
+	}
+	return found, nil
+}
+
+func (g *Guest) pathVariable() string {
+	for _, entry := range g.cfg.Env {
+		if value, ok := strings.CutPrefix(entry, "PATH="); ok {
+			return value
+		}
+	}
+	return "/usr/local/bin:/usr/bin:/bin"
+}

@@ -1,0 +1,95 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"connectrpc.com/connect"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// transferChunk is how much of a file one message carries.
+const transferChunk = 64 << 10
+
+// Upload writes a file from a stream.
+func (s *fileService) Upload(_ context.Context, stream *connect.ClientStream[sandgatev1.UploadRequest]) (*sandgatev1.UploadResponse, error) {
+	if !stream.Receive() {
+		if err := stream.Err(); err != nil {
+			return nil, err
+		}
+		return nil, errNoHeader()
+	}
+	header := stream.Msg().GetHeader()
+	if header == nil {
+		return nil, errNoHeader()
+	}
+	path, err := s.guest.checked(header.GetPath())
+	if err != nil {
+		return nil, err
+	}
+	err = s.replace(path, os.FileMode(header.GetMode())&os.ModePerm, func(file *os.File) error {
+		for stream.Receive() {
+			if stream.Msg().GetHeader() != nil {
+				return fail(connect.CodeInvalidArgument, "SECOND_HEADER", "send the header once", "an upload has one header")
+			}
+			if _, err := file.Write(stream.Msg().GetData()); err != nil {
+				return err
+			}
+		}
+		return stream.Err()
+	})
+	if err != nil {
+		return nil, fileError(path, err)
+	}
+	info, err := s.describe(path)
+	if err != nil {
+		return nil, fileError(path, err)
+	}
+	return &sandgatev1.UploadResponse{File: info}, nil
+}
+
+func errNoHeader() error {
+	return fail(connect.CodeInvalidArgument, "NO_HEADER", "send the header first", "an upload begins with its header")
+}
+
+// Download streams a file.
+func (s *fileService) Download(ctx context.Context, req *sandgatev1.DownloadRequest, stream *connect.ServerStream[sandgatev1.DownloadResponse]) error {
+	path, err := s.guest.checked(req.GetPath())
+	if err != nil {
+		return err
+	}
+	file, size, err := s.open(path)
+	if err != nil {
+		return fileError(path, err)
+	}
+	defer closeAll(file)
+	length := req.GetLength()
+	if length <= 0 {
+		length = size
+	}
+	body := io.NewSectionReader(file, max(req.GetOffset(), 0), length)
+	message := &sandgatev1.DownloadResponse{TotalSize: size}
+	buf := make([]byte, transferChunk)
+	for first := true; ; first = false {
+		n, err := io.ReadFull(body, buf)
+		if n > 0 || first {
+			message.Data = buf[:n]
+			if err := stream.Send(message); err != nil {
+				return err
+			}
+			message.TotalSize = 0
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil
+		}
+		if err != nil {
+			return fileError(path, err)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package guest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+)
+
+// The wire between the guest and a kernel: JSON messages over a SOCK_SEQPACKET socket. A message is
+// cut into packets, each of which begins with a byte that says whether more follows.
+const (
+	packetSize  = 64 << 10
+	packetBody  = 60 << 10
+	packetMore  = '+'
+	packetFinal = '.'
+)
+
+// errMessageSize is returned for a message beyond maxKernelMessage. What was read of it is dropped.
+var errMessageSize = errors.New("kernel message too large")
+
+// kernelWire reads and writes messages. A kernel is the user's: whatever it sends that is not a
+// message is skipped.
+type kernelWire struct {
+	conn    *net.UnixConn
+	packet  []byte
+	partial []byte
+
+	writeMu sync.Mutex
+}
+
+// cellOrder asks a kernel to run a cell.
+type cellOrder struct {
+	Op   string            `json:"op"`
+	Cell int64             `json:"cell"`
+	Code string            `json:"code"`
+	Env  map[string]string `json:"env,omitempty"`
+}
+
+// kernelMessage is what a kernel sends.
+type kernelMessage struct {
+	Op       string                     `json:"op"`
+	Cell     int64                      `json:"cell"`
+	Data     map[string]json.RawMessage `json:"data"`
+	Main     bool                       `json:"main"`
+	Status   string                     `json:"status"`
+	Count    int64                      `json:"count"`
+	Result   map[string]json.RawMessage `json:"result"`
+	Error    *kernelError               `json:"error"`
+	ExitCode int64                      `json:"exit_code"`
+	size     int
+}
+
+type kernelError struct {
+	Name      string `json:"name"`
+	Value     string `json:"value"`
+	Traceback string `json:"traceback"`
+}
+
+// send writes a message in packets.
+func (w *kernelWire) send(message any) error {
+	data, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	w.writeMu.Lock()
+	defer w.writeMu.Unlock()
+	packet := make([]byte, 0, min(len(data), packetBody)+1)
+	for {
+		piece := data[:min(len(data), packetBody)]
+		data = data[len(piece):]
+		flag := byte(packetMore)
+		if len(data) == 0 {
+			flag = packetFinal
+		}
+		packet = append(append(packet[:0], flag), piece...)
+		if _, err := w.conn.Write(packet); err != nil {
+			return err
+		}
+		if len(data) == 0 {
+			return nil
+		}
+	}
+}
+
+// receive returns the next message. Packets that are none, or that do not fit together, are
+// skipped. The error is errMessageSize, which does not end the wire, or that of the socket.
+func (w *kernelWire) receive() (kernelMessage, error) {
+	if w.packet == nil {
+		w.packet = make([]byte, packetSize)
+	}
+	w.partial = w.partial[:0]
+	for {
+		n, err := w.conn.Read(w.packet)
+		if err != nil {
+			return kernelMessage{}, err
+		}
+		if n == 0 {
+			return kernelMessage{}, errors.New("the kernel closed its socket")
+		}
+		flag, body := w.packet[0], w.packet[1:n]
+		if flag != packetMore && flag != packetFinal {
+			continue
+		}
+		if len(w.partial)+len(body) > maxKernelMessage {
+			return kernelMessage{}, errMessageSize
+		}
+		if flag == packetMore {
+			w.partial = append(w.partial, body...)
+			continue
+		}
+		if len(w.partial) > 0 {
+			body = append(w.partial, body...)
+			w.partial = w.partial[:0]
+		}
+		var message kernelMessage
+		if json.Unmarshal(body, &message) != nil {
+			continue
+		}
+		message.size = len(body)
+		if cap(w.partial) > 4*packetSize {
+			w.partial = nil // one great picture should not be paid for ever after
+		}
+		return message, nil
+	}
+}
+
+// interrupt returns the packet that names the cell to interrupt.
+func (k *kernel) interruptNumber(cell int64) []byte {
+	number := make([]byte, 0, 8)
+	for shift := range 8 {
+		number = append(number, byte(cell>>(8*shift)))
+	}
+	return number
+}
+
+// describeExit says for a reader how a kernel's process ended.
+func describeExit(signal string, code int32) string {
+	if signal != "" {
+		return fmt.Sprintf("The Python process was killed by %s.", signal)
+	}
+	return fmt.Sprintf("The Python process ended with exit code %d.", code)
+}

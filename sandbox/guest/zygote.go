@@ -1,0 +1,216 @@
+package guest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// zygote is the Python process from which kernels are forked. It is ours: it runs as the guest's
+// user, never runs a line of the sandbox's user, and so is trusted as the guest is. It has imported
+// what the template names, which is what makes a new kernel cheap.
+type zygote struct {
+	guest *Guest
+	conn  *net.UnixConn
+	ready chan struct{} // closed when it has imported everything, or died
+	dead  chan struct{} // closed when it has died
+
+	mu      sync.Mutex
+	next    int                         // guarded by mu
+	forks   map[string]chan zygoteEvent // guarded by mu
+	kernels map[int]chan syscall.WaitStatus
+
+	reading sync.WaitGroup
+}
+
+// zygoteOrder asks for a kernel. Its descriptors travel beside it.
+type zygoteOrder struct {
+	Op     string `json:"op"`
+	ID     string `json:"id"`
+	UID    int    `json:"uid"`
+	GID    int    `json:"gid"`
+	Groups []int  `json:"groups"`
+	Cwd    string `json:"cwd"`
+	// AddressSpace bounds a kernel's address space in bytes. Zero does not bound it.
+	AddressSpace int64 `json:"address_space"`
+}
+
+// zygoteEvent is what the zygote tells.
+type zygoteEvent struct {
+	Op     string `json:"op"`
+	ID     string `json:"id"`
+	PID    int    `json:"pid"`
+	Error  string `json:"error"`
+	Status int    `json:"status"`
+}
+
+// startZygote starts the Python process. It returns before that is ready.
+func startZygote(g *Guest) (*zygote, error) {
+	ours, theirs, err := seqpacketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(theirs)
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		closeAll(ours)
+		return nil, err
+	}
+	defer closeAll(null)
+	argv := append(append([]string{}, g.cfg.Kernel...), g.cfg.Template)
+	_, ended, err := g.reaper.start(argv[0], argv, &syscall.ProcAttr{
+		Dir:   "/",
+		Env:   g.cfg.environ(nil),
+		Files: []uintptr{null.Fd(), os.Stderr.Fd(), os.Stderr.Fd(), theirs.Fd()},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		closeAll(ours)
+		return nil, fmt.Errorf("start the zygote: %w", err)
+	}
+	z := &zygote{
+		guest:   g,
+		conn:    ours,
+		ready:   make(chan struct{}),
+		dead:    make(chan struct{}),
+		forks:   map[string]chan zygoteEvent{},
+		kernels: map[int]chan syscall.WaitStatus{},
+	}
+	z.reading.Go(func() {
+		z.read()
+		<-ended
+	})
+	return z, nil
+}
+
+// seqpacketPair returns two ends of a socket that keeps messages apart and whole: what one sender
+// writes never mixes with what another does.
+func seqpacketPair() (*net.UnixConn, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "socket")
+	file := os.NewFile(uintptr(fds[0]), "socket")
+	conn, err := net.FileConn(file) // a duplicate
+	_ = file.Close()
+	if err != nil {
+		_ = theirs.Close()
+		return nil, nil, err
+	}
+	ours, ok := conn.(*net.UnixConn)
+	if !ok {
+		closeAll(theirs)
+		return nil, nil, errors.Join(errors.New("not a unix socket"), conn.Close())
+	}
+	return ours, theirs, nil
+}
+
+// read takes what the zygote tells until it dies.
+func (z *zygote) read() {
+	defer z.fail()
+	buf := make([]byte, packetSize)
+	for {
+		n, err := z.conn.Read(buf)
+		if err != nil || n == 0 {
+			return
+		}
+		var event zygoteEvent
+		if json.Unmarshal(buf[:n], &event) != nil {
+			continue
+		}
+		z.mu.Lock()
+		switch event.Op {
+		case "ready":
+			close(z.ready)
+		case "forked", "failed":
+			if fork := z.forks[event.ID]; fork != nil {
+				if event.Op == "forked" {
+					z.kernels[event.PID] = make(chan syscall.WaitStatus, 1)
+				}
+				fork <- event
+			}
+		case "exited":
+			if ended := z.kernels[event.PID]; ended != nil {
+				ended <- syscall.WaitStatus(event.Status)
+			}
+		}
+		z.mu.Unlock()
+	}
+}
+
+// fail tells everybody who waits that the zygote is dead.
+func (z *zygote) fail() {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	close(z.dead)
+	select {
+	case <-z.ready:
+	default:
+		close(z.ready)
+	}
+}
+
+// fork makes a process with the given descriptors. Its end comes on the channel, unless the zygote
+// dies first.
+func (z *zygote) fork(ctx context.Context, order zygoteOrder, files []*os.File) (int, <-chan syscall.WaitStatus, error) {
+	reply := make(chan zygoteEvent, 1)
+	z.mu.Lock()
+	z.next++
+	order.Op, order.ID = "fork", fmt.Sprint(z.next)
+	z.forks[order.ID] = reply
+	z.mu.Unlock()
+	defer func() {
+		z.mu.Lock()
+		delete(z.forks, order.ID)
+		z.mu.Unlock()
+	}()
+	packet, err := json.Marshal(order)
+	if err != nil {
+		return 0, nil, err
+	}
+	fds := make([]int, len(files))
+	for i, file := range files {
+		fds[i] = int(file.Fd())
+	}
+	if _, _, err := z.conn.WriteMsgUnix(packet, unix.UnixRights(fds...), nil); err != nil {
+		return 0, nil, fmt.Errorf("ask the zygote: %w", err)
+	}
+	timer := time.NewTimer(kernelStart)
+	defer timer.Stop()
+	select {
+	case event := <-reply:
+		if event.Op != "forked" || event.PID <= 1 {
+			return 0, nil, fmt.Errorf("the zygote could not fork: %s", event.Error)
+		}
+		z.mu.Lock()
+		defer z.mu.Unlock()
+		return event.PID, z.kernels[event.PID], nil
+	case <-z.dead:
+		return 0, nil, errors.New("the zygote died")
+	case <-ctx.Done():
+		return 0, nil, ctx.Err()
+	case <-timer.C:
+		return 0, nil, errors.New("the zygote does not answer")
+	}
+}
+
+// forget drops what is known of an ended kernel.
+func (z *zygote) forget(pid int) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	delete(z.kernels, pid)
+}
+
+func (z *zygote) close() {
+	_ = z.conn.Close() // the zygote ends when its socket does
+	z.reading.Wait()
+}

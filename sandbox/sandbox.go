@@ -1,0 +1,73 @@
+// Package sandbox says what a sandbox is: what it is made from, what bounds it, how one talks to
+// what runs inside, and how a pool of warm ones is kept. It knows no engine and no wire; a folder
+// below it adapts one engine each.
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
+// GuestURL is the base URL under which a sandbox's services answer through its Transport. The host
+// name means nothing: the transport has exactly one peer.
+const GuestURL = "http://guest"
+
+// ErrUnavailable is wrapped by errors that say that no sandbox could be made because the engine
+// does not answer or has no room. Trying again later may help.
+var ErrUnavailable = errors.New("sandbox engine unavailable")
+
+// ErrLost is wrapped by [Sandbox.Err] when a sandbox ended without being closed: its engine, its
+// guest or its memory gave out.
+var ErrLost = errors.New("sandbox lost")
+
+// ErrMemory is wrapped, beside [ErrLost], by [Sandbox.Err] when the host ended the sandbox because it
+// was out of memory.
+var ErrMemory = errors.New("sandbox out of memory")
+
+// ErrClosed is wrapped by [Sandbox.Err] once Close has been called.
+var ErrClosed = errors.New("sandbox closed")
+
+// Spec says what sandbox is wanted. Two equal specs are interchangeable, which is what lets a pool
+// keep some ready.
+type Spec struct {
+	// Template names what the sandbox starts with: "python" or "data".
+	Template string
+	// Runtime is the OCI runtime that isolates it: "runc" or "runsc".
+	Runtime string
+	// Limits bound it. A zero field means the default.
+	Limits Limits
+}
+
+// A Sandbox is an isolated place in which untrusted code runs. Its methods may be called by any
+// number of goroutines.
+type Sandbox interface {
+	// ID names the sandbox to its engine. It never changes.
+	ID() string
+	// Spec returns what the sandbox was made from, defaults filled in.
+	Spec() Spec
+	// Transport carries HTTP/2 requests to the guest inside, addressed to [GuestURL]. It fails at
+	// once when the sandbox has ended.
+	Transport() http.RoundTripper
+	// Done is closed when the sandbox has ended, for whatever reason.
+	Done() <-chan struct{}
+	// Err returns nil until Done is closed, then an error that wraps [ErrClosed] or [ErrLost].
+	Err() error
+	// Close kills everything inside, frees every resource and returns when that is done or ctx
+	// ends; in the latter case the engine's reaper finishes the work. Calls after the first wait
+	// for the same end.
+	Close(ctx context.Context) error
+}
+
+// A Driver makes sandboxes. Its method may be called by any number of goroutines.
+type Driver interface {
+	// Create makes a sandbox whose guest answers. If it fails, or ctx ends first, nothing is left
+	// behind. Errors that may pass wrap [ErrUnavailable].
+	Create(ctx context.Context, spec Spec) (Sandbox, error)
+}
+
+// DriverFunc is a function that is a [Driver].
+type DriverFunc func(ctx context.Context, spec Spec) (Sandbox, error)
+
+// Create calls f.
+func (f DriverFunc) Create(ctx context.Context, spec Spec) (Sandbox, error) { return f(ctx, spec) }

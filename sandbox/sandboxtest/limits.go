@@ -1,0 +1,127 @@
+package sandboxtest
+
+import (
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox/guest/health"
+)
+
+// survives runs a bomb, wants a typed end, and the sandbox usable.
+func (s *subject) survives(name, code string, wants ...sandgatev1.Status) cellRun {
+	s.Helper()
+	run, err := s.runCell(s.Context(), &sandgatev1.RunRequest{Code: code, Timeout: durationpb.New(15 * time.Second)})
+	if err != nil {
+		s.Fatalf("%s: %v (sandbox: %v)", name, err, s.sandbox.Err())
+	}
+	fits := len(wants) == 0
+	for _, want := range wants {
+		fits = fits || run.result.GetStatus() == want
+	}
+	if !fits {
+		s.Errorf("%s: %v", name, run)
+	}
+	s.usable(name)
+	return run
+}
+
+func (s *subject) limitProcesses() {
+	s.survives("fork bomb", `
+import os, time
+made = 0
+try:
+    while True:
+        if os.fork() == 0:
+            time.sleep(300)
+            os._exit(0)
+        made += 1
+except BlockingIOError:
+    raise RuntimeError(f"stopped after {made}")`, sandgatev1.Status_STATUS_ERROR)
+	s.survives("fork bomb that never gives up", `
+import os
+while True:
+    try: os.fork()
+    except OSError: pass`, sandgatev1.Status_STATUS_TIMEOUT)
+	s.survives("threads", `
+import threading, time
+try:
+    while True: threading.Thread(target=time.sleep, args=(300,), daemon=True).start()
+except RuntimeError as e: print("stopped", e)`)
+	_, err := s.python.RestartContext(s.Context(), &sandgatev1.RestartContextRequest{})
+	s.must(err)
+	if run := s.sh("echo well"); run.stdout != "well\n" {
+		s.Errorf("%+v", run)
+	}
+	s.must(health.Check(s.Context(), s.sandbox))
+}
+
+func (s *subject) limitMemory() {
+	memory, failed := sandgatev1.Status_STATUS_MEMORY, sandgatev1.Status_STATUS_ERROR
+	s.survives("one great allocation", "b = bytearray(64 * 2**30)", memory)
+	s.survives("many small ones", "a = []\nwhile True: a.append(bytearray(2**20))", memory)
+	run := s.survives("in a child", `
+import os
+pid = os.fork()
+if pid == 0:
+    a = []
+    while True: a.append(os.urandom(2**20))
+print("child ended", os.waitpid(pid, 0)[1])`)
+	if !strings.Contains(run.stdout, "child ended") && run.result.GetStatus() != memory && run.result.GetStatus() != failed {
+		s.Errorf("%v", run)
+	}
+	s.survives("shared memory", `
+try:
+    with open("/dev/shm/x", "wb") as f:
+        while True: f.write(bytes(2**20))
+except OSError as e: print(e)
+import os; os.unlink("/dev/shm/x")`)
+	shell := s.sh(`python3 -c 'a=[]
+while True: a.append(bytearray(2**20))'; echo code $?`)
+	if !strings.Contains(shell.stdout, "code 1") {
+		s.Errorf("a hungry command: %+v", shell)
+	}
+	s.must(health.Check(s.Context(), s.sandbox))
+}
+
+func (s *subject) limitDisk() {
+	run := s.sh("head -c 100G /dev/zero > ~/big; wc -c < ~/big; rm ~/big")
+	limit := s.suite.Spec.Limits.WorkspaceBytes
+	if run.result.GetStatus() != sandgatev1.Status_STATUS_OK || !strings.Contains(run.stderr, "No space left") {
+		s.Errorf("filling the workspace of %d bytes: %+v", limit, run)
+	}
+	s.sh("head -c 1G /dev/zero > /tmp/big; rm /tmp/big")
+	s.sh("truncate -s $((1<<50)) ~/sparse; rm -f ~/sparse")
+	run = s.sh("head -c 100G /dev/zero > ~/big")
+	_, err := s.file.Write(s.Context(), &sandgatev1.WriteRequest{Path: "more", Content: &sandgatev1.WriteRequest_Data{Data: make([]byte, 1<<20)}})
+	s.wantCode(err, connect.CodeResourceExhausted)
+	_, err = s.file.Remove(s.Context(), &sandgatev1.RemoveRequest{Path: "big"})
+	s.must(err)
+	_, err = s.file.Write(s.Context(), &sandgatev1.WriteRequest{Path: "more", Content: &sandgatev1.WriteRequest_Data{Data: make([]byte, 1<<20)}})
+	s.must(err)
+	s.sh("rm more; mkdir d; cd d; for i in $(seq 1 1200); do mkdir -p x; cd x || break; done; cd; rm -rf d")
+}
+
+// wall looks at the wall from inside. What is on the host's side is the drivers' own to test.
+func (s *subject) wall() {
+	for name, c := range map[string]struct{ command, want string }{
+		"capabilities":  {"grep -h '^Cap[PEBA]' /proc/self/status | awk '{print $2}' | sort -u", "0000000000000000\n"},
+		"privileges":    {"grep NoNewPrivs /proc/self/status | awk '{print $2}'", "1\n"},
+		"descriptors":   {"ls /proc/self/fd | tr '\\n' ' '", "0 1 2 3 "}, // 3 is ls's own
+		"guest memory":  {"cat /proc/1/mem 2>&1 | head -c 0; cat /proc/1/environ 2>/dev/null | wc -c", "0\n"},
+		"guest signals": {"kill -9 1 2>/dev/null; echo $?", "1\n"},
+		"root disk":     {"touch /usr/x 2>/dev/null; echo $?", "1\n"},
+		"environment":   {"env | grep -ciE 'secret|token|key|docker'", "0\n"},
+		"network":       {"timeout 2 bash -c 'echo > /dev/tcp/169.254.169.254/80' 2>/dev/null; test $? -ne 0 && echo no", "no\n"},
+		"interfaces":    {"ls /sys/class/net 2>/dev/null | grep -v '^lo$' | wc -l", "0\n"},
+		"setuid files":  {"find / -xdev -perm /6000 -type f 2>/dev/null | wc -l", "0\n"},
+		"user":          {"whoami; id -gn; echo ~", "user\nuser\n/home/user\n"},
+	} {
+		if run := s.sh(c.command); run.stdout != c.want {
+			s.Errorf("%s: %q, want %q", name, run.stdout, c.want)
+		}
+	}
+}

@@ -1,0 +1,290 @@
+package sandboxtest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// shellRun is what a command of Shell did.
+type shellRun struct {
+	stdout, stderr string
+	result         *sandgatev1.ProcessResult
+}
+
+func (s *subject) runShell(ctx context.Context, req *sandgatev1.ShellRequest) (shellRun, error) {
+	var run shellRun
+	stream, err := s.process.Shell(ctx, req)
+	if err != nil {
+		return run, err
+	}
+	defer func() { _ = stream.Close() }()
+	for stream.Receive() {
+		switch event := stream.Msg().GetEvent().(type) {
+		case *sandgatev1.ShellResponse_Stdout:
+			run.stdout += string(event.Stdout.GetData())
+		case *sandgatev1.ShellResponse_Stderr:
+			run.stderr += string(event.Stderr.GetData())
+		case *sandgatev1.ShellResponse_Result:
+			run.result = event.Result
+		}
+	}
+	return run, stream.Err()
+}
+
+// sh runs a command that must be able to run.
+func (s *subject) sh(command string) shellRun {
+	s.Helper()
+	run, err := s.runShell(s.Context(), &sandgatev1.ShellRequest{Command: command})
+	if err != nil {
+		s.Fatalf("%s: %v", command, err)
+	}
+	return run
+}
+
+func (s *subject) shell() {
+	run := s.sh("echo out; echo err >&2; exit 3")
+	if run.stdout != "out\n" || run.stderr != "err\n" || run.result.GetExitCode() != 3 {
+		s.Errorf("%+v", run)
+	}
+	s.wantStatus(run.result.GetStatus(), sandgatev1.Status_STATUS_ERROR, run)
+	run, err := s.runShell(s.Context(), &sandgatev1.ShellRequest{Command: "echo $X; pwd; cat", Env: map[string]string{"X": "y z"}, Cwd: "/tmp"})
+	s.must(err)
+	if run.stdout != "y z\n/tmp\n" {
+		s.Errorf("environment, directory, empty stdin: %q", run.stdout)
+	}
+	run = s.sh("kill -SEGV $$")
+	if run.result.GetSignal() != "SIGSEGV" || run.result.GetExitCode() != 139 {
+		s.Errorf("%+v", run.result)
+	}
+	run = s.sh("sleep 300 & echo started")
+	if run.stdout != "started\n" {
+		s.Errorf("a background process held the call: %+v", run)
+	}
+	_, err = s.runShell(s.Context(), &sandgatev1.ShellRequest{Command: "true", Cwd: "/nowhere"})
+	s.wantCode(err, connect.CodeInvalidArgument)
+	if r := run.result.GetReceipt(); r.GetWall().AsDuration() <= 0 || r.GetBytesOut() != 8 {
+		s.Errorf("receipt %v", r)
+	}
+}
+
+// daemonise starts a process that has left its parent, session and group, and prints its pid.
+const daemonise = `setsid bash -c 'setsid sleep 4321 >/dev/null 2>&1 & echo $!'`
+
+func (s *subject) running(pid string) bool {
+	s.Helper()
+	run := s.sh(fmt.Sprintf("kill -0 %s 2>/dev/null && ! grep -q '^State:.Z' /proc/%s/status", pid, pid))
+	return run.result.GetExitCode() == 0
+}
+
+func (s *subject) shellTimeout() {
+	run, err := s.runShell(s.Context(), &sandgatev1.ShellRequest{
+		Command: daemonise + `; trap '' TERM INT; while :; do sleep 1; done`,
+		Timeout: durationpb.New(700 * time.Millisecond),
+	})
+	s.must(err)
+	s.wantStatus(run.result.GetStatus(), sandgatev1.Status_STATUS_TIMEOUT, run)
+	if pid := strings.TrimSpace(run.stdout); s.running(pid) {
+		s.Errorf("the daemon %s outlived the limit", pid)
+	}
+}
+
+func (s *subject) shellCancel() {
+	ctx, cancel := context.WithCancel(s.Context())
+	stream, err := s.process.Shell(ctx, &sandgatev1.ShellRequest{Command: daemonise + "; sleep 300"})
+	s.must(err)
+	if !stream.Receive() {
+		s.Fatal(stream.Err())
+	}
+	pid := strings.TrimSpace(string(stream.Msg().GetStdout().GetData()))
+	cancel()
+	for stream.Receive() {
+	}
+	s.wantCode(stream.Err(), connect.CodeCanceled)
+	_ = stream.Close()
+	s.eventually("the command of a caller who left still runs", func() bool { return !s.running(pid) })
+}
+
+// eventually fails the test when a condition does not come to hold.
+func (s *subject) eventually(complaint string, holds func() bool) {
+	s.Helper()
+	for range 200 {
+		if holds() {
+			return
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	s.Error(complaint)
+}
+
+func (s *subject) shellSpool() {
+	run, err := s.runShell(s.Context(), &sandgatev1.ShellRequest{Command: "head -c 3000000 /dev/zero | tr '\\0' x", MaxOutputBytes: 1000})
+	s.must(err)
+	out := run.result.GetStdout()
+	if len(run.stdout) != 1000 || out.GetTotalBytes() != 3_000_000 || out.GetDroppedBytes() != 2_999_000 || out.GetFileBytes() != 3_000_000 {
+		s.Fatalf("%d bytes inline, %v", len(run.stdout), out)
+	}
+	if got := s.sh("tr -d x < " + out.GetFile() + " | wc -c; wc -c < " + out.GetFile()).stdout; got != "0\n3000000\n" {
+		s.Errorf("the file holds something else: %q", got)
+	}
+	s.sh("rm -r ~/.sandgate")
+}
+
+// follow collects a program's events until it ends, or until stop says so.
+func (s *subject) follow(next func() (*sandgatev1.ProcessEvent, bool), stop func(stdout []byte) bool) (id string, stdout, stderr []byte, result *sandgatev1.ProcessResult) {
+	s.Helper()
+	for {
+		event, ok := next()
+		if !ok {
+			return id, stdout, stderr, nil
+		}
+		switch event := event.GetEvent().(type) {
+		case *sandgatev1.ProcessEvent_Started:
+			id = event.Started.GetProcessId()
+		case *sandgatev1.ProcessEvent_Stdout:
+			stdout = append(stdout, event.Stdout.GetData()...)
+		case *sandgatev1.ProcessEvent_Stderr:
+			stderr = append(stderr, event.Stderr.GetData()...)
+		case *sandgatev1.ProcessEvent_Ended:
+			return id, stdout, stderr, event.Ended
+		}
+		if stop != nil && stop(stdout) {
+			return id, stdout, stderr, nil
+		}
+	}
+}
+
+func (s *subject) start(ctx context.Context, req *sandgatev1.StartRequest) func() (*sandgatev1.ProcessEvent, bool) {
+	s.Helper()
+	stream, err := s.process.Start(ctx, req)
+	s.must(err)
+	s.Cleanup(func() { _ = stream.Close() })
+	return func() (*sandgatev1.ProcessEvent, bool) {
+		if !stream.Receive() {
+			return nil, false
+		}
+		return stream.Msg().GetEvent(), true
+	}
+}
+
+func (s *subject) connect(req *sandgatev1.ConnectRequest) func() (*sandgatev1.ProcessEvent, bool) {
+	s.Helper()
+	stream, err := s.process.Connect(s.Context(), req)
+	s.must(err)
+	s.Cleanup(func() { _ = stream.Close() })
+	return func() (*sandgatev1.ProcessEvent, bool) {
+		if !stream.Receive() {
+			return nil, false
+		}
+		return stream.Msg().GetEvent(), true
+	}
+}
+
+func (s *subject) processResume() {
+	ctx, leave := context.WithCancel(s.Context())
+	defer leave()
+	const script = `for i in $(seq 1 200); do echo line $i; sleep 0.002; done; echo end >&2; exit 7`
+	id, head, _, _ := s.follow(s.start(ctx, &sandgatev1.StartRequest{Command: "bash", Args: []string{"-c", script}}),
+		func(stdout []byte) bool { return len(stdout) > 50 })
+	leave()
+	_, tail, stderr, result := s.follow(s.connect(&sandgatev1.ConnectRequest{ProcessId: id, StdoutOffset: int64(len(head))}), nil)
+	var want bytes.Buffer
+	for i := range 200 {
+		fmt.Fprintf(&want, "line %d\n", i+1)
+	}
+	if got := string(head) + string(tail); got != want.String() {
+		s.Errorf("%d and %d bytes do not make the output of %d", len(head), len(tail), want.Len())
+	}
+	if string(stderr) != "end\n" || result.GetExitCode() != 7 {
+		s.Errorf("stderr %q, result %v", stderr, result)
+	}
+	_, again, _, late := s.follow(s.connect(&sandgatev1.ConnectRequest{ProcessId: id}), nil)
+	if !bytes.Equal(again, want.Bytes()) || late.GetExitCode() != 7 {
+		s.Errorf("an ended program tells %d bytes and %v", len(again), late)
+	}
+	stream, err := s.process.Connect(s.Context(), &sandgatev1.ConnectRequest{ProcessId: "prc_none"})
+	s.must(err)
+	for stream.Receive() {
+	}
+	s.wantCode(stream.Err(), connect.CodeNotFound)
+	_ = stream.Close()
+}
+
+func (s *subject) processStdin() {
+	next := s.start(s.Context(), &sandgatev1.StartRequest{Command: "cat", Stdin: true})
+	id, _, _, _ := s.follow(next, func([]byte) bool { return true })
+	data := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.process.SendInput(s.Context(), &sandgatev1.SendInputRequest{ProcessId: id, Data: data})
+		if err == nil {
+			_, err = s.process.CloseStdin(s.Context(), &sandgatev1.CloseStdinRequest{ProcessId: id})
+		}
+		done <- err
+	}()
+	_, stdout, _, result := s.follow(next, nil)
+	s.must(<-done)
+	if !bytes.Equal(stdout, data) || result.GetStatus() != sandgatev1.Status_STATUS_OK {
+		s.Errorf("%d bytes came back, %v", len(stdout), result)
+	}
+	_, err := s.process.SendInput(s.Context(), &sandgatev1.SendInputRequest{ProcessId: id, Data: data})
+	s.wantCode(err, connect.CodeFailedPrecondition)
+}
+
+func (s *subject) processTerminal() {
+	next := s.start(s.Context(), &sandgatev1.StartRequest{
+		Command: "bash", Args: []string{"--norc"}, Terminal: &sandgatev1.TerminalSize{Cols: 101, Rows: 33},
+		Env: map[string]string{"PS1": "$ ", "TERM": "dumb"},
+	})
+	id, _, _, _ := s.follow(next, func(stdout []byte) bool { return bytes.Contains(stdout, []byte("$ ")) })
+	send := func(text string) {
+		_, err := s.process.SendInput(s.Context(), &sandgatev1.SendInputRequest{ProcessId: id, Data: []byte(text)})
+		s.must(err)
+	}
+	send("tty && stty size\n")
+	s.follow(next, func(stdout []byte) bool { return bytes.Contains(stdout, []byte("33 101")) })
+	_, err := s.process.Resize(s.Context(), &sandgatev1.ResizeRequest{ProcessId: id, Size: &sandgatev1.TerminalSize{Cols: 70, Rows: 20}})
+	s.must(err)
+	send("stty size\n")
+	s.follow(next, func(stdout []byte) bool { return bytes.Contains(stdout, []byte("20 70")) })
+	send("sleep 500\n")
+	time.Sleep(100 * time.Millisecond)
+	send("\x03")
+	send("exit 5\n")
+	if _, _, _, result := s.follow(next, nil); result.GetExitCode() != 5 {
+		s.Errorf("%v", result)
+	}
+}
+
+func (s *subject) processSignal() {
+	next := s.start(s.Context(), &sandgatev1.StartRequest{Command: "bash", Args: []string{"-c", daemonise + "; sleep 300"}})
+	var pid string
+	id, _, _, _ := s.follow(next, func(stdout []byte) bool {
+		pid = strings.TrimSpace(string(stdout))
+		return pid != ""
+	})
+	list, err := s.process.ListProcesses(s.Context(), &sandgatev1.ListProcessesRequest{})
+	s.must(err)
+	found := false
+	for _, p := range list.GetProcesses() {
+		found = found || (p.GetProcessId() == id && p.GetResult() == nil)
+	}
+	if !found {
+		s.Errorf("%s is not listed as running", id)
+	}
+	_, err = s.process.SendSignal(s.Context(), &sandgatev1.SendSignalRequest{ProcessId: id, Signal: sandgatev1.Signal_SIGNAL_KILL})
+	s.must(err)
+	_, _, _, result := s.follow(next, nil)
+	if result.GetSignal() != "SIGKILL" || s.running(pid) {
+		s.Errorf("%v, daemon running: %v", result, s.running(pid))
+	}
+	_, err = s.process.SendSignal(s.Context(), &sandgatev1.SendSignalRequest{ProcessId: id})
+	s.wantCode(err, connect.CodeFailedPrecondition)
+}
