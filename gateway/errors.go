@@ -74,8 +74,7 @@ func wireError(err error) error {
 
 // causeOf returns the error behind a hidden one, for the log.
 func causeOf(err error) error {
-	var hidden *hiddenError
-	if errors.As(err, &hidden) {
+	if hidden, ok := errors.AsType[*hiddenError](err); ok {
 		return hidden.cause
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -71,9 +72,7 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // state returns whether the gateway is ready, and each check's outcome.
 func (r *readiness) state(ctx context.Context) (bool, map[string]bool) {
 	checks := map[string]bool{"draining": !r.admission.isDraining()}
-	for name, passed := range r.ask(ctx) {
-		checks[name] = passed
-	}
+	maps.Copy(checks, r.ask(ctx))
 	for _, passed := range checks {
 		if !passed {
 			return false, checks

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // quiet is a logger for tests that do not look at the log.
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // box is a sandbox with nothing in it.
 type box struct {
@@ -189,8 +189,8 @@ type house struct {
 	memory *memory
 }
 
-func newHouse(t testing.TB, change func(*SessionOptions)) *house {
-	t.Helper()
+func newHouse(tb testing.TB, change func(*SessionOptions)) *house {
+	tb.Helper()
 	h := &house{engine: &engine{}, memory: newMemory()}
 	opts := SessionOptions{
 		Driver: h.engine, Store: h.memory, Runtime: "runc",
@@ -201,17 +201,20 @@ func newHouse(t testing.TB, change func(*SessionOptions)) *house {
 	}
 	var err error
 	if h.Sessions, err = NewSessions(opts); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := h.Close(context.Background()); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 		if n := h.engine.open(); n != 0 {
-			t.Errorf("%d sandboxes are left", n)
+			tb.Errorf("%d sandboxes are left", n)
 		}
 	})
 	return h
 }
 
 var errBoom = errors.New("boom at /var/lib/secret")
+
+// pass lets time go by; inside synctest it costs none.
+func pass(d time.Duration) { <-time.After(d) }

@@ -30,7 +30,9 @@ func TestMissing(t *testing.T) {
 }
 
 func TestRegistrationsAreChecked(t *testing.T) {
-	get := func(context.Context, *sandgatev1.GetSessionRequest) (*sandgatev1.GetSessionResponse, error) { return nil, nil }
+	get := func(context.Context, *sandgatev1.GetSessionRequest) (*sandgatev1.GetSessionResponse, error) {
+		return nil, nil
+	}
 	for name, test := range map[string]struct {
 		register func(r *Registry)
 		text     string

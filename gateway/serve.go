@@ -21,6 +21,7 @@ const maxLogged = 4 << 10
 
 // ServeHTTP serves one request: the doors first, then the pages that probes ask for, then RPCs.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	newReplyWriter(w, r, nil).extend() // the connection may have a deadline of the request before
 	if err := s.doors.check(r); err != nil {
 		s.refuse(w, r, err)
 		return
@@ -72,7 +73,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route) {
 	start := time.Now()
 	c := &call{id: requestID(r.Header), procedure: target.procedure}
 	w.Header().Set(RequestIDHeader, c.id)
-	reply := &replyWriter{ResponseWriter: w, call: c}
+	reply := newReplyWriter(w, r, c)
 	body := newBody(w, r.Body, target.streams)
 	defer body.stop()
 	inner := r.WithContext(withCall(r.Context(), c))
@@ -80,6 +81,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route) {
 	completed := false
 	defer func() {
 		c.end()
+		reply.extend() // the HTTP server has yet to send what it holds
 		if !completed {
 			// The protocol layer itself panicked. The HTTP server recovers from that and drops the
 			// connection, as nothing is known of the reply's state.
@@ -120,8 +122,7 @@ func (s *Server) record(ctx context.Context, c *call, sum summary) {
 		if err != nil {
 			attrs = append(attrs, slog.String("err", cut(causeOf(err).Error())))
 		}
-		var panicked *panicError
-		if errors.As(err, &panicked) {
+		if panicked, ok := errors.AsType[*panicError](err); ok {
 			attrs = append(attrs, slog.String("stack", string(panicked.stack)))
 		}
 	}

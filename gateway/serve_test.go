@@ -51,9 +51,9 @@ func (l *logBuffer) String() string {
 	return l.text.String()
 }
 
-func newRig(t testing.TB, change func(*Options)) *rig {
-	t.Helper()
-	g := &rig{sessions: newHouse(t, nil), log: &logBuffer{}, runs: make(chan struct{}, 1000)}
+func newRig(tb testing.TB, change func(*Options)) *rig {
+	tb.Helper()
+	g := &rig{sessions: newHouse(tb, nil), log: &logBuffer{}, runs: make(chan struct{}, 1000)}
 	registry := NewRegistry()
 	g.sessions.Register(registry)
 	registerFakes(g, registry)
@@ -63,11 +63,11 @@ func newRig(t testing.TB, change func(*Options)) *rig {
 	}
 	var err error
 	if g.server, err = NewServer(opts); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	listener, err := Listen(t.Context(), "127.0.0.1:0")
+	listener, err := Listen(tb.Context(), "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	served := make(chan error, 1)
 	go func() { served <- g.server.Serve(listener) }()
@@ -76,13 +76,13 @@ func newRig(t testing.TB, change func(*Options)) *rig {
 	protocols.SetUnencryptedHTTP2(true)
 	transport := &http.Transport{Protocols: protocols}
 	g.client = &http.Client{Transport: transport}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		transport.CloseIdleConnections() // else HTTP/2's graceful end waits for them
 		if err := g.server.Shutdown(context.Background()); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 		if err := <-served; err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return g
@@ -151,9 +151,9 @@ func (g *rig) python(ctx context.Context, req *sandgatev1.RunRequest, send func(
 	return send(&sandgatev1.RunResponse{Event: &sandgatev1.RunResponse_Result{Result: result}})
 }
 
-func (g *rig) session(t testing.TB) string {
-	t.Helper()
-	return g.sessions.mustCreate(t, &sandgatev1.CreateSessionRequest{}).GetId()
+func (g *rig) session(tb testing.TB) string {
+	tb.Helper()
+	return g.sessions.mustCreate(tb, &sandgatev1.CreateSessionRequest{}).GetId()
 }
 
 // wire are the ways in which a client may speak.
@@ -183,6 +183,7 @@ func TestEveryProtocol(t *testing.T) {
 
 // everyKind makes one call of each kind, and one of each that fails.
 func everyKind(t *testing.T, g *rig, httpClient *http.Client, id string, options []connect.ClientOption) {
+	t.Helper()
 	files := sandgatev1connect.NewFileServiceClient(httpClient, g.url, options...)
 	read, err := files.Read(t.Context(), &sandgatev1.ReadRequest{SessionId: id, Path: "f", Length: 100_000})
 	if err != nil || len(read.GetText()) != 100_000 || read.GetTotalSize() != 7 {
@@ -268,7 +269,7 @@ func TestTLS(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer res.Body.Close()
+			defer func() { _ = res.Body.Close() }()
 			if res.Proto != config.want {
 				t.Errorf("spoke %s", res.Proto)
 			}
@@ -367,7 +368,7 @@ func TestErrorsBeforeTheHandlerAreCounted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer res.Body.Close()
+		defer func() { _ = res.Body.Close() }()
 		_, _ = io.Copy(io.Discard, res.Body)
 		return res.StatusCode
 	}
@@ -392,20 +393,20 @@ func TestErrorsBeforeTheHandlerAreCounted(t *testing.T) {
 }
 
 // get fetches a page and fails the test unless that works.
-func (g *rig) get(t testing.TB, path string, header http.Header) string {
-	t.Helper()
-	status, body := g.fetch(t, http.MethodGet, path, header)
+func (g *rig) get(tb testing.TB, path string, header http.Header) string {
+	tb.Helper()
+	status, body := g.fetch(tb, http.MethodGet, path, header)
 	if status != http.StatusOK {
-		t.Fatalf("GET %s: %d %s", path, status, body)
+		tb.Fatalf("GET %s: %d %s", path, status, body)
 	}
 	return body
 }
 
-func (g *rig) fetch(t testing.TB, method, path string, header http.Header) (int, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, g.url+path, nil)
+func (g *rig) fetch(tb testing.TB, method, path string, header http.Header) (int, string) {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), method, g.url+path, nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	req.Header = header.Clone()
 	if host := header.Get("Host"); host != "" {
@@ -413,12 +414,12 @@ func (g *rig) fetch(t testing.TB, method, path string, header http.Header) (int,
 	}
 	res, err := g.client.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return res.StatusCode, string(body)
 }

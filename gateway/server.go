@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"golang.org/x/net/netutil"
 )
 
 // Bounds of the HTTP layer.
@@ -25,7 +26,8 @@ const (
 	idleTimeout        = 2 * time.Minute
 	pingAfter          = 30 * time.Second // of silence on an HTTP/2 connection
 	pingTimeout        = 15 * time.Second
-	writeByteTimeout   = time.Minute // for a reader that takes nothing
+	writeTimeout       = time.Minute // for a client that takes nothing
+	maxConnections     = 4096
 	compressMinBytes   = 16 << 10    // below, compressing costs more than it saves
 	defaultMaxCalls    = 512
 	forcedEnd          = 3 * time.Second // for calls to end once they are cancelled
@@ -127,7 +129,7 @@ func (s *Server) newHTTP() error {
 			MaxConcurrentStreams: maxStreams,
 			SendPingTimeout:      pingAfter,
 			PingTimeout:          pingTimeout,
-			WriteByteTimeout:     writeByteTimeout,
+			WriteByteTimeout:     writeTimeout,
 		},
 		BaseContext: func(net.Listener) context.Context { return base },
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
@@ -153,11 +155,12 @@ func (s *Server) Serve(listener net.Listener) error {
 	if err := checkLoopback(listener.Addr()); err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	bounded := netutil.LimitListener(listener, maxConnections)
 	var err error
 	if s.http.TLSConfig != nil {
-		err = s.http.ServeTLS(listener, "", "")
+		err = s.http.ServeTLS(bounded, "", "")
 	} else {
-		err = s.http.Serve(listener)
+		err = s.http.Serve(bounded)
 	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

@@ -19,24 +19,24 @@ import (
 	"github.com/sandgate/sandgate/sandbox"
 )
 
-func (h *house) mustCreate(t testing.TB, req *sandgatev1.CreateSessionRequest) *sandgatev1.Session {
-	t.Helper()
-	res, err := h.createSession(t.Context(), req)
+func (h *house) mustCreate(tb testing.TB, req *sandgatev1.CreateSessionRequest) *sandgatev1.Session {
+	tb.Helper()
+	res, err := h.createSession(tb.Context(), req)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return res.GetSession()
 }
 
 // wantError checks code and reason of an RPC error.
-func wantError(t testing.TB, err error, code connect.Code, reason string) {
-	t.Helper()
+func wantError(tb testing.TB, err error, code connect.Code, reason string) {
+	tb.Helper()
 	var rpcErr *connect.Error
 	if !errors.As(err, &rpcErr) {
-		t.Fatalf("got %v, want an RPC error %s %s", err, code, reason)
+		tb.Fatalf("got %v, want an RPC error %s %s", err, code, reason)
 	}
 	if rpcErr.Code() != code || reasonOf(rpcErr) != reason {
-		t.Errorf("got %s %q (%v), want %s %q", rpcErr.Code(), reasonOf(rpcErr), err, code, reason)
+		tb.Errorf("got %s %q (%v), want %s %q", rpcErr.Code(), reasonOf(rpcErr), err, code, reason)
 	}
 }
 
@@ -109,7 +109,9 @@ func TestCreateSessionRefuses(t *testing.T) {
 }
 
 func TestLittleMemoryAloneIsEnough(t *testing.T) {
-	h := newHouse(t, func(o *SessionOptions) { o.Defaults = sandbox.Limits{WorkspaceBytes: sandbox.GiB, MemoryBytes: 4 * sandbox.GiB} })
+	h := newHouse(t, func(o *SessionOptions) {
+		o.Defaults = sandbox.Limits{WorkspaceBytes: sandbox.GiB, MemoryBytes: 4 * sandbox.GiB}
+	})
 	got := h.mustCreate(t, &sandgatev1.CreateSessionRequest{Limits: &sandgatev1.Limits{MemoryBytes: 256 * sandbox.MiB}})
 	if got.GetLimits().GetWorkspaceBytes() != 128*sandbox.MiB {
 		t.Errorf("limits %v", got.GetLimits())
@@ -185,18 +187,18 @@ func TestLeaseRunsOut(t *testing.T) {
 		h := newHouse(t, nil)
 		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{IdleTimeout: durationpb.New(10 * time.Second)}).GetId()
 		for range 5 { // each call begins the lease anew
-			time.Sleep(8 * time.Second)
+			pass(8 * time.Second)
 			if _, err := h.Sandbox(t.Context(), id); err != nil {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(8 * time.Second)
+		pass(8 * time.Second)
 		synctest.Wait()
 		// Asking for it does not renew it.
 		if _, err := h.getSession(t.Context(), &sandgatev1.GetSessionRequest{SessionId: id}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		synctest.Wait()
 		_, err := h.Sandbox(t.Context(), id)
 		wantError(t, err, connect.CodeNotFound, ReasonSessionNotFound)
@@ -217,7 +219,7 @@ func TestLeaseDoesNotRunOutUnderACall(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		synctest.Wait()
 		if h.Counts().Running != 1 {
 			t.Fatal("the session ended under a running call")
@@ -226,7 +228,7 @@ func TestLeaseDoesNotRunOutUnderACall(t *testing.T) {
 			t.Errorf("the store has an old lease: %v", row.IdleExpiresAt)
 		}
 		c.end()
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		synctest.Wait()
 		if h.Counts() != (SessionCounts{}) {
 			t.Errorf("counts %+v", h.Counts())
@@ -239,12 +241,12 @@ func TestHardExpiry(t *testing.T) {
 		h := newHouse(t, nil)
 		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{MaxLifetime: durationpb.New(time.Minute)}).GetId()
 		for range 7 {
-			time.Sleep(8 * time.Second)
+			pass(8 * time.Second)
 			if _, err := h.Sandbox(t.Context(), id); err != nil {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(8 * time.Second)
+		pass(8 * time.Second)
 		synctest.Wait()
 		_, err := h.Sandbox(t.Context(), id)
 		wantError(t, err, connect.CodeNotFound, ReasonSessionNotFound)
@@ -262,7 +264,7 @@ func TestExtendSession(t *testing.T) {
 		if row, _ := h.memory.row(id); row.IdleTimeout != time.Second {
 			t.Errorf("row %+v", row)
 		}
-		time.Sleep(1100 * time.Millisecond)
+		pass(1100 * time.Millisecond)
 		synctest.Wait()
 		_, err = h.extendSession(t.Context(), &sandgatev1.ExtendSessionRequest{SessionId: id})
 		wantError(t, err, connect.CodeNotFound, ReasonSessionNotFound)
@@ -274,14 +276,14 @@ func TestRenewedLeasesAreWrittenNowAndThen(t *testing.T) {
 		h := newHouse(t, nil)
 		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{}).GetId()
 		before, _ := h.memory.row(id)
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		if _, err := h.Sandbox(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
 		if row, _ := h.memory.row(id); row.IdleExpiresAt != before.IdleExpiresAt {
 			t.Error("a call wrote to the store")
 		}
-		time.Sleep(3 * keepEvery)
+		pass(3 * keepEvery)
 		synctest.Wait()
 		if row, _ := h.memory.row(id); !row.IdleExpiresAt.Equal(before.IdleExpiresAt.Add(3 * time.Second)) {
 			t.Errorf("the lease in the store is %v after %v", row.IdleExpiresAt, before.IdleExpiresAt)
@@ -324,7 +326,7 @@ func TestLostSessionsAreForgottenInTheEnd(t *testing.T) {
 		h := newHouse(t, nil)
 		h.mustCreate(t, &sandgatev1.CreateSessionRequest{})
 		h.engine.last().die(sandbox.ErrLost)
-		time.Sleep(defaultIdleTimeout + keepEvery)
+		pass(defaultIdleTimeout + keepEvery)
 		synctest.Wait()
 		if len(h.memory.rows) != 0 {
 			t.Errorf("rows %v", h.memory.rows)
@@ -416,12 +418,12 @@ func TestCloseEndsEverything(t *testing.T) {
 		late <- err
 	}()
 	for h.Counts().Creating == 0 {
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 	}
 	closed := make(chan error, 1)
 	go func() { closed <- h.Close(context.Background()) }()
 	for !func() bool { h.mu.RLock(); defer h.mu.RUnlock(); return h.closed }() {
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 	}
 	close(h.engine.gate)
 	wantError(t, <-late, connect.CodeUnavailable, ReasonDraining)

@@ -13,11 +13,11 @@ import (
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 )
 
-func arguments(t testing.TB, text string) *structpb.Struct {
-	t.Helper()
+func arguments(tb testing.TB, text string) *structpb.Struct {
+	tb.Helper()
 	out := &structpb.Struct{}
 	if err := protojson.Unmarshal([]byte(text), out); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out
 }
@@ -56,7 +56,8 @@ func TestCallTool(t *testing.T) {
 	}{
 		"stream": {
 			"python_run", `{"code":"hi","timeout":"60s","max_output_bytes":1024,"env":{"A":"b"}}`, sandgatev1.Status_STATUS_OK,
-			map[string]any{"execution_count": "1", "exit_code": 0.0, "state_lost": false}, `"execution_count":`,
+			map[string]any{"execution_count": "1", "exit_code": 0.0, "state_lost": false},
+			`"execution_count":`,
 		},
 		"ran and failed": {"python_run", `{"code":"fails"}`, sandgatev1.Status_STATUS_ERROR, nil, "ValueError"},
 		"unary":          {"file_read", `{"path":"f","length":3}`, sandgatev1.Status_STATUS_OK, map[string]any{"text": "xxx", "total_size": "7"}, `"text":"xxx"`},
@@ -161,8 +162,8 @@ func TestStreamTool(t *testing.T) {
 			for stream.Receive() {
 				switch event := stream.Msg().GetEvent().(type) {
 				case *sandgatev1.StreamToolResponse_Progress:
-					data := event.Progress.AsMap()["stdout"].(map[string]any)["data"]
-					events = append(events, data.(string))
+					data := event.Progress.GetFields()["stdout"].GetStructValue().GetFields()["data"]
+					events = append(events, data.GetStringValue())
 				case *sandgatev1.StreamToolResponse_Result:
 					events = append(events, event.Result.GetStatus().String())
 				}

@@ -190,7 +190,7 @@ func TestGzipBomb(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer res.Body.Close()
+			defer func() { _ = res.Body.Close() }()
 			body, err := io.ReadAll(res.Body)
 			if err != nil {
 				t.Fatal(err)
@@ -230,7 +230,7 @@ func TestOversizedMessages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer res.Body.Close()
+		defer func() { _ = res.Body.Close() }()
 		if res.StatusCode != http.StatusTooManyRequests {
 			t.Errorf("%d after %d bytes", res.StatusCode, endless.count)
 		}

@@ -131,7 +131,9 @@ func TestGatewayThatDiedIsSucceeded(t *testing.T) {
 	id := output(t, first.url, "session", "create")
 	output(t, first.url, "py", "--session", id, "-c", "kept = 41")
 	first.signal(t, syscall.SIGKILL)
-	<-first.exited
+	if err := <-first.exited; err == nil {
+		t.Error("a gateway that was killed ended well")
+	}
 
 	second := startGateway(t, state)
 	t.Cleanup(func() { second.end(t, state) })

@@ -131,15 +131,13 @@ func exitCode(err error) int {
 
 // explain says what failed and, where somebody knows, what to do.
 func explain(err error) (message, hint string) {
-	var usage usageError
-	if errors.As(err, &usage) {
+	if usage, ok := errors.AsType[usageError](err); ok {
 		if usage.command != "" {
 			hint = "`" + usage.command + " --help` explains it"
 		}
 		return err.Error(), hint
 	}
-	var hinted hintError
-	if errors.As(err, &hinted) {
+	if hinted, ok := errors.AsType[hintError](err); ok {
 		return err.Error(), hinted.hint
 	}
 	var wire *connect.Error

@@ -77,28 +77,29 @@ func TestReaderThatGoesAwayCleansUp(t *testing.T) {
 // TestPromptOnTerminal types at the prompt as a person does.
 func TestPromptOnTerminal(t *testing.T) {
 	t.Parallel()
-	const done = "\x1b[?2004l" // the editor lets go of the terminal, and then the code runs
+	const (
+		done   = "\x1b[?2004l"     // the editor lets go of the terminal, and then the code runs
+		prompt = "\x1b[?2004h>>> " // it has the terminal again
+	)
 	server := startFakeGateway(t)
 	py := newProgram(t, server, "py", "-i").startOnTerminal(t)
-	py.expect(t, ">>> ")
+	py.expect(t, prompt)
 	py.send(t, "value forty-two\r")
-	py.expect(t, done+"forty-two\r\n")
+	py.expect(t, done+"forty-two\r\n"+prompt)
 	// Ctrl-C at the prompt drops the line.
 	py.send(t, "value never\x03")
-	py.expect(t, "KeyboardInterrupt")
+	py.expect(t, "KeyboardInterrupt\r\n"+prompt)
 	// A block goes on until an empty line, whatever it says.
 	py.send(t, "if true:\rout in the block\r\r")
-	py.expect(t, done+"in the block\r\n")
+	py.expect(t, done+"in the block\r\n"+prompt)
 	// Ctrl-C while code runs interrupts the code, and the prompt stays.
-	py.send(t, "out ready\r")
-	py.expect(t, done+"ready\r\n")
 	py.send(t, "@wait:\rout waiting\rwait\r\r")
 	py.expect(t, done+"waiting\r\n")
 	py.send(t, "\x03")
-	py.expect(t, "^CKeyboardInterrupt\r\n")
+	py.expect(t, "^CKeyboardInterrupt\r\n"+prompt)
 	// Pasted text keeps its empty lines and its tabs.
 	py.send(t, "\x1b[200~if paste:\r\r\tout pasted\r\x1b[201~\r")
-	py.expect(t, done+"pasted\r\n")
+	py.expect(t, done+"pasted\r\n"+prompt)
 	py.send(t, "\x04")
 	py.ends(t, 0)
 	if strings.Contains(py.out.String(), done+"never") {

@@ -172,9 +172,9 @@ func (p *program) signal(t *testing.T, s os.Signal) {
 func (p *program) ends(t *testing.T, code int) {
 	t.Helper()
 	select {
-	case <-p.exited:
+	case err := <-p.exited:
 		if got := p.cmd.ProcessState.ExitCode(); got != code {
-			t.Fatalf("exit code %d, want %d; it wrote:\n%s", got, code, p.out)
+			t.Fatalf("exit code %d (%v), want %d; it wrote:\n%s", got, err, code, p.out)
 		}
 	case <-time.After(patience):
 		t.Fatalf("it did not end; it wrote:\n%s", p.out)

@@ -209,7 +209,7 @@ func (r *cellRunner) watchInterrupts(ctx context.Context, leave context.CancelCa
 	w := &interruptWatch{signals: make(chan os.Signal, 2), cancel: cancel}
 	signal.Notify(w.signals, os.Interrupt)
 	w.done.Go(func() {
-		for count := 0; count < 2; count++ {
+		for count := range 2 {
 			select {
 			case <-ctx.Done():
 				return

@@ -113,6 +113,12 @@ func (k *keyReader) Read(p []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		// A Ctrl-D that was typed while the terminal was not raw waits there as a zero byte.
+		for i, key := range buffer[:n] {
+			if key == 0 {
+				buffer[i] = '\x04'
+			}
+		}
 		before, _, found := bytes.Cut(buffer[:n], []byte{'\x03'})
 		k.rest, k.stop = before, found
 		return k.Read(p)

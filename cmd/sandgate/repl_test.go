@@ -25,6 +25,14 @@ func TestKeyReaderTellsInterrupts(t *testing.T) {
 	}
 }
 
+func TestKeyReaderKeepsAnEndTypedAhead(t *testing.T) {
+	t.Parallel()
+	got, err := io.ReadAll(&keyReader{in: strings.NewReader("a\x00")})
+	if string(got) != "a\x04" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+}
+
 func TestParseLocation(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]location{

@@ -56,8 +56,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 // exitCodeOf is the exit code of a program that failed.
 func exitCodeOf(err error) string {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return strconv.Itoa(exit.ExitCode())
 	}
 	return err.Error()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -121,9 +122,9 @@ func (t *teardown) add(name string, do func(ctx context.Context) error) {
 // run undoes everything, whatever fails on the way.
 func (t *teardown) run(ctx context.Context) error {
 	var errs []error
-	for i := len(t.steps) - 1; i >= 0; i-- {
-		if err := t.steps[i].do(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", t.steps[i].name, err))
+	for _, step := range slices.Backward(t.steps) {
+		if err := step.do(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", step.name, err))
 		}
 	}
 	t.steps = nil

@@ -30,7 +30,7 @@ func (a *app) versionCommand() *cobra.Command {
 }
 
 // version is stamped by the linker: -ldflags "-X main.version=v1.2.3".
-var version string //nolint:gochecknoglobals // the linker can only set a variable
+var version string
 
 // buildVersion is the stamped version, else what the Go tool knew of the module.
 func buildVersion() string {

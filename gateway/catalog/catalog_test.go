@@ -85,8 +85,8 @@ func TestEveryToolIsDescribed(t *testing.T) {
 		if slices.Contains(tool.Arguments, SessionField) {
 			t.Errorf("%s takes the session as an argument", tool.Proto.GetName())
 		}
-		for name, property := range tool.Proto.GetInputSchema().AsMap()["properties"].(map[string]any) {
-			if description, _ := property.(map[string]any)["description"].(string); description == "" {
+		for name, property := range tool.Proto.GetInputSchema().GetFields()["properties"].GetStructValue().GetFields() {
+			if property.GetStructValue().GetFields()["description"].GetStringValue() == "" {
 				t.Errorf("%s.%s has no description", tool.Proto.GetName(), name)
 			}
 		}

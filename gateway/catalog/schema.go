@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
@@ -143,10 +144,8 @@ func (d *deriver) nested(message protoreflect.MessageDescriptor, rules *validate
 	if strings.HasPrefix(string(name), "google.protobuf.") {
 		return wellKnown(name, rules)
 	}
-	for _, open := range d.open {
-		if open == name {
-			return d.reference(message)
-		}
+	if slices.Contains(d.open, name) {
+		return d.reference(message)
 	}
 	return d.message(message)
 }

@@ -77,7 +77,7 @@ func (d *DB) Sessions(ctx context.Context) ([]Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read sessions: %w", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	var sessions []Session
 	for rows.Next() {
 		session, err := scan(rows)

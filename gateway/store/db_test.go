@@ -2,9 +2,11 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -143,12 +145,47 @@ func TestOpenRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
+func TestOpenRefusesAFileOfANewerGateway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.db")
+	open(t, path)
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = raw.Close() }()
+	if _, err := raw.ExecContext(t.Context(), "PRAGMA user_version = 1000"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "version 1000") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLose(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "s.db"))
+	if err := db.Put(t.Context(), example("one")); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"one", "deleted before"} {
+		if err := db.Lose(t.Context(), id, "it died"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := db.Sessions(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 || got[0].LostReason != "it died" {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func BenchmarkPut(b *testing.B) {
 	db, err := store.Open(b.Context(), filepath.Join(b.TempDir(), "s.db"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	for i := 0; b.Loop(); i++ {
 		if err := db.Put(b.Context(), example(fmt.Sprint(i))); err != nil {
 			b.Fatal(err)

@@ -18,12 +18,14 @@ MARKS = ("%", "!", "?")
 class Cell:
     """The code of one cell: body runs first; expression, if there is one, is evaluated and shown."""
 
-    __slots__ = ("body", "expression", "silent")
+    __slots__ = ("body", "expression", "silent", "waits")
 
     def __init__(self, body, expression, silent):
         self.body = body
         self.expression = expression
         self.silent = silent
+        flags = (body.co_flags if body else 0) | (expression.co_flags if expression else 0)
+        self.waits = flags & CO_COROUTINE != 0
 
 
 class Compiler:
@@ -75,12 +77,23 @@ class Runner:
         self._loop = None
         self._asyncio = None
 
-    def run(self, code):
-        """Runs code and returns its value. Raises whatever the code raises."""
-        value = eval(code, self.namespace)
-        if code.co_flags & CO_COROUTINE:
-            return self._await(value)
-        return value
+    def run(self, cell):
+        """Runs a Cell and returns the value of its expression. Raises whatever its code raises."""
+        if cell.waits:
+            return self._await(self._run_both(cell))
+        if cell.body is not None:
+            eval(cell.body, self.namespace)
+        return eval(cell.expression, self.namespace) if cell.expression is not None else None
+
+    async def _run_both(self, cell):
+        """Runs a cell of which one half awaits; the other half expects a running loop as well."""
+        value = None
+        for code in (cell.body, cell.expression):
+            if code is not None:
+                value = eval(code, self.namespace)
+                if code.co_flags & CO_COROUTINE:
+                    value = await value
+        return value if cell.expression is not None else None
 
     def _await(self, coroutine):
         loop = self._event_loop()

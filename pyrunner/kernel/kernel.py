@@ -59,16 +59,19 @@ class Kernel:
 
     def serve(self, matplotlib_cache):
         """Runs cells until the guest is gone; then ends the process, whatever user code registered."""
-        try:
-            link_cache(layout.MPL_USER_DIR, matplotlib_cache)
-            while True:
+        link_cache(layout.MPL_USER_DIR, matplotlib_cache)
+        while True:
+            try:
                 message = self.channel.receive()
                 if message.get("op") == "run":
                     self.session.run(message)
-        except Closed:
-            self.settle()
-        finally:
-            _exit(0)
+                self.channel.release()
+            except (Closed, OSError):
+                break
+            except BaseException:
+                continue  # an alarm that user code left behind; both calls can be taken up again
+        self.settle()
+        _exit(0)
 
     def settle(self):
         """Flushes both streams; never raises what a stream raises."""

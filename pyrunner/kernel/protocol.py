@@ -68,7 +68,7 @@ def decode(data):
     """Returns the dict in data, or None if data is not one JSON object."""
     try:
         value = _scan(str(data, "utf-8"), 0)[0]
-    except Exception:
+    except (ValueError, TypeError, RecursionError, StopIteration):
         return None
     return value if type(value) is dict else None
 
@@ -99,7 +99,17 @@ class Channel:
     for: a KeyboardInterrupt must never cut a message in two.
     """
 
-    __slots__ = ("_recv_into", "_send", "_fileno", "_buffer", "_lock", "closed")
+    __slots__ = (
+        "_recv_into",
+        "_send",
+        "_fileno",
+        "_buffer",
+        "_lock",
+        "_held",
+        "_taken",
+        "_parts",
+        "_message",
+    )
 
     def __init__(self, sock):
         # Bound methods are taken now: user code can replace those of the class, never these.
@@ -108,50 +118,57 @@ class Channel:
         self._fileno = sock.fileno()
         self._buffer = bytearray(RECEIVE_BUFFER)
         self._lock = allocate_lock()
-        self.closed = False
+        self._held = None  # a packet that was looked at
+        self._taken = True
+        self._parts = []
+        self._message = None
 
     def receive(self):
-        """Waits for the next message. Junk and oversized messages are skipped. Raises Closed at the end."""
-        parts = []
-        size = 0
-        while True:
-            flag, payload = self._packet()
-            size += len(payload)
-            if flag not in (LAST, MORE) or size > MESSAGE_LIMIT:
-                parts, size = [], 0
-                continue
-            if flag == MORE:
-                parts.append(payload)
-                continue
-            if parts:
-                parts.append(payload)
-                payload = b"".join(parts)
-            message = decode(payload)
-            if message is not None:
-                return message
-            parts, size = [], 0
+        """Waits for the next message, and returns it again and again until `release` is called.
 
-    def _packet(self):
-        """Takes one packet, however often a user's signal handler raises meanwhile."""
-        buffer = self._buffer
-        while True:
-            try:
-                count = self._recv_into(buffer, RECEIVE_BUFFER, MSG_PEEK)
-                break
-            except OSError as exc:
-                raise Closed from exc
-            except BaseException:
-                continue  # a handler of the user raised; the packet is still there
+        Junk and oversized messages are skipped. Raises Closed at the end, and whatever a signal handler of the
+        user raises: call it again then, nothing is lost. (CPython runs handlers at calls, and at no other
+        place in these lines; so two assignments in a row are never parted.)
+        """
+        while self._message is None:
+            if self._held is None:
+                self._look()
+            if not self._taken:
+                self._take()
+            self._use(self._held[0], self._held[1:])
+        return self._message
+
+    def release(self):
+        """Says that the message has been dealt with."""
+        self._message = None
+
+    def _look(self):
+        count = self._recv_into(self._buffer, RECEIVE_BUFFER, MSG_PEEK)
         if count == 0:
             raise Closed
-        packet = bytes(buffer[:count])
+        packet = bytes(self._buffer[:count])
+        self._taken = False
+        self._held = packet
+
+    def _take(self):
         try:
-            self._recv_into(buffer, 1)  # takes the packet: what does not fit is dropped
-        except OSError as exc:
-            raise Closed from exc
+            self._recv_into(self._buffer, 1)  # what does not fit is dropped with the packet
         except BaseException:
-            pass  # raised after the call: a waiting packet is taken without sleeping
-        return packet[0], packet[1:]
+            pass  # raised after the call, since a waiting packet is taken without sleeping
+        self._taken = True
+
+    def _use(self, flag, payload):
+        """Adds a packet to the message that is being read; makes it the message if it was the last."""
+        parts = [*self._parts, payload]
+        size = sum(map(len, parts))
+        message = None
+        if flag == LAST and size <= MESSAGE_LIMIT:
+            message = decode(b"".join(parts))
+        if flag != MORE or size > MESSAGE_LIMIT:
+            parts = []
+        self._parts = parts
+        self._message = message
+        self._held = None
 
     def send(self, message):
         """Sends message. Raises what `encode` raises, ValueError when it is too large, Closed at the end."""
@@ -183,7 +200,6 @@ class Channel:
             except BlockingIOError:
                 self._wait_writable()
             except OSError as exc:
-                self.closed = True
                 raise Closed from exc
 
     def _wait_writable(self):

@@ -171,10 +171,12 @@ def _bar_labels(axis, spans):
 
 
 def _fixed_ticks(axis):
-    if type(axis.get_major_formatter()).__name__ != "FixedFormatter":
+    """Returns the labels that were set by hand, as pandas and seaborn do for bars."""
+    formatter = axis.get_major_formatter()
+    if type(axis.get_major_locator()).__name__ != "FixedLocator" or "Scalar" in type(formatter).__name__:
         return {}
-    pairs = zip(axis.get_majorticklocs().tolist(), axis.get_ticklabels())
-    return {position: label.get_text()[:TEXT_LIMIT] for position, label in pairs}
+    places = axis.get_majorticklocs().tolist()
+    return {place: label[:TEXT_LIMIT] for place, label in zip(places, formatter.format_ticks(places)) if label}
 
 
 def _label_text(value):

@@ -5,14 +5,17 @@ left behind may raise anywhere, also here, and must cost neither the reply nor t
 """
 
 import sys
+from _signal import SIG_BLOCK, SIG_UNBLOCK, pthread_sigmask
 from os import _exit, dup2, environ, getpid
 
 from sandgate_kernel import figures, layout, tracebacks
 from sandgate_kernel.display import bundle_of, displays_itself
 from sandgate_kernel.execution import Compiler, Results, Runner
-from sandgate_kernel.protocol import Closed
+from sandgate_kernel.protocol import ALL_SIGNALS, Closed
 
-RETRIES = 1_000
+RETRIES = 100
+RETRIES_IN_STORM = 10
+RETRIES_FOR_REPLY = 30
 RECURSION_FLOOR = 1_000
 INT32_MAX = 2**31 - 1
 get_limit, set_limit = sys.getrecursionlimit, sys.setrecursionlimit
@@ -23,15 +26,24 @@ get_profile, set_profile = sys.getprofile, sys.setprofile
 class _Run:
     """How far a cell has come."""
 
-    __slots__ = ("number", "code", "env", "saved", "prepared", "started", "left", "ended", "result", "failure", "reply")
+    __slots__ = (
+        "message", "number", "code", "env", "saved", "prepared", "started", "left", "ended", "result", "failure", "reply"
+    )
 
     def __init__(self, message):
+        self.message = message
         self.number = message["cell"]
         self.code = message.get("code", "")
         self.env = message.get("env") or {}
         self.saved = []
         self.prepared = self.started = self.left = self.ended = False
         self.result = self.failure = self.reply = None
+
+    def bare_reply(self, count):
+        """Returns a reply for when not even the reply can be made; it says nothing about the code's fate."""
+        text = "the kernel could not report how the cell ended"
+        error = {"name": "KernelError", "value": text, "traceback": f"KernelError: {text}\n"}
+        return {"op": "done", "cell": self.number, "status": "error", "count": count, "error": error}
 
 
 class Session:
@@ -48,24 +60,43 @@ class Session:
         self._results = Results(namespace)
         self._count = 0
         self._last = 0
+        self._current = None
         self._tracing = (None, None, 0)
         self._displayhook = sys.displayhook
 
     def run(self, message):
         """Runs the cell of a message and sends the reply. Raises Closed when the guest is gone."""
-        number = message.get("cell")
-        if type(number) is not int or number <= self._last or not isinstance(message.get("code", ""), str):
-            return  # junk, or a cell that ran already
-        self._last = number
-        run = _Run(message)
-        for _ in range(RETRIES):
+        run = self._current
+        if run is None or run.message is not message:
+            if not self._is_new_cell(message):
+                return
+            run = _Run(message)
+            self._current = run
+            self._last = run.number
+        for attempt in range(RETRIES):
             try:
-                return self._advance(run)
+                if attempt == RETRIES_IN_STORM:
+                    pthread_sigmask(SIG_BLOCK, ALL_SIGNALS)  # timers that fire faster than a reply is made
+                self._advance(run)
+                break
             except Closed:
                 raise
             except BaseException:
+                if attempt == RETRIES_FOR_REPLY and run.reply is None:
+                    run.reply = run.bare_reply(self._count + 1)
                 continue
-        raise Closed
+        else:
+            raise Closed
+        if attempt >= RETRIES_IN_STORM:
+            pthread_sigmask(SIG_UNBLOCK, ALL_SIGNALS)
+
+    def _is_new_cell(self, message):
+        """Says no to junk and to cells that ran already."""
+        number = message.get("cell")
+        env = message.get("env") or {}
+        if type(number) is not int or number <= self._last or not isinstance(message.get("code", ""), str):
+            return False
+        return isinstance(env, dict) and all(isinstance(value, str) for value in env.values())
 
     def _advance(self, run):
         if not run.prepared:
@@ -133,12 +164,9 @@ class Session:
         name = f"<cell {run.number}>"
         self._sources.add(name, run.code)
         cell = self._compiler.compile(run.code, name)
-        if cell.body is not None:
-            self._runner.run(cell.body)
-        if cell.expression is not None:
-            value = self._runner.run(cell.expression)
-            if value is not None and not cell.silent:
-                self._show_value(run, value)
+        value = self._runner.run(cell)
+        if value is not None and not cell.silent:
+            self._show_value(run, value)
         self._ipython.raise_shown_error()
         if self._parts.publisher.alive:
             figures.show_all(self._parts.publisher.publish)
@@ -161,8 +189,9 @@ class Session:
             self._describe(run, failure, reply)
         elif run.result:
             reply["result"] = run.result
-        if sys.stdout is not parts.stdout or sys.stderr is not parts.stderr:
-            self._quietly(run, _flush, sys.stdout, sys.stderr)
+        streams = getattr(sys, "stdout", None), getattr(sys, "stderr", None)
+        if streams != (parts.stdout, parts.stderr):
+            self._quietly(run, _flush, *streams)
         parts.stdout.settle()
         parts.stderr.settle()
         return reply

@@ -46,10 +46,13 @@ func attach(ctx context.Context, engine *client.Client, id string) (*attachment,
 	}
 	opened := make(chan result)
 	// The client does not watch ctx while it waits for the engine's answer, and an engine that hangs
-	// must not hang the caller. The goroutine ends when the engine answers or goes away.
+	// must not hang the caller. The goroutine ends when the engine answers or the connection is cut.
+	line := new(cutter)
+	stop := context.AfterFunc(ctx, line.close)
 	go func() {
+		defer stop()
 		got := result{}
-		response, err := engine.ContainerAttach(ctx, id, container.AttachOptions{
+		response, err := engine.ContainerAttach(context.WithValue(ctx, cutterKey{}, line), id, container.AttachOptions{
 			Stream: true, Stdin: true, Stdout: true, Stderr: true,
 		})
 		if err != nil {

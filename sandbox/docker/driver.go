@@ -6,7 +6,6 @@ package docker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -124,19 +123,6 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 		return nil, errors.Join(err, engine.Close())
 	}
 	return driver, nil
-}
-
-// connect makes a client that speaks the newest API version which both sides know. It does no I/O.
-func connect(host string) (*client.Client, error) {
-	options := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
-	if host != "" {
-		options = append(options, client.WithHost(host))
-	}
-	engine, err := client.NewClientWithOpts(options...)
-	if err != nil {
-		return nil, fmt.Errorf("docker client: %w", err)
-	}
-	return engine, nil
 }
 
 // learn asks the engine what it is.

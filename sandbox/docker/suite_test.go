@@ -18,7 +18,7 @@ func TestSuite(t *testing.T) {
 				Spec: sandbox.Spec{
 					Template: "python",
 					Runtime:  runtime,
-					Limits:   sandbox.Limits{MemoryBytes: 512 * sandbox.MiB, WorkspaceBytes: 64 * sandbox.MiB},
+					Limits:   sandbox.Limits{WorkspaceBytes: 64 * sandbox.MiB},
 				},
 				Python:   true,
 				Isolated: true,

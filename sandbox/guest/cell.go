@@ -27,6 +27,7 @@ type cell struct {
 	mark      oomMark
 	shown     int   // displays
 	shownSize int   // bytes of them
+	unsent    bool  // the kernel was dead before it had the code
 	dropped   int64 // displays that were too many or too much
 
 	mu      sync.Mutex
@@ -63,7 +64,7 @@ const endedByInterrupt int32 = 10
 func (c *cell) run(ctx context.Context) (result *sandgatev1.RunResult, replace bool) {
 	k := c.kernel
 	k.drain() // what is in the pipes now belongs to no cell
-	c.started, c.cpu, c.mark = time.Now(), cpuTime(k.pid), k.guest.memory.mark()
+	c.started, c.cpu, c.mark = time.Now(), cpuTime(k.pid), k.mark
 	k.stdout.divert(c.stdout.write)
 	k.stderr.divert(c.stderr.write)
 	defer func() {
@@ -79,6 +80,9 @@ func (c *cell) run(ctx context.Context) (result *sandgatev1.RunResult, replace b
 	stop := context.AfterFunc(ctx, func() { c.end(endedByCaller) })
 	defer stop()
 	err := k.wire.send(cellOrder{Op: "run", Cell: c.number, Code: c.req.GetCode(), Env: c.req.GetEnv()})
+	if err != nil {
+		c.unsent = true
+	}
 	var last kernelMessage
 	for err == nil {
 		if last, err = k.wire.receive(); err == errMessageSize { //nolint:errorlint // never wrapped
@@ -280,6 +284,7 @@ func (c *cell) account(result *sandgatev1.RunResult) {
 	result.Receipt = receipt
 	result.DroppedDisplays = c.dropped
 	result.LateOutput = k.takeLate()
+	k.mark = k.guest.memory.mark()
 }
 
 // children returns the processor time of the children that the kernel awaited since it was last

@@ -7,10 +7,7 @@
 // user's processes say: their sizes are bounded, their frames checked, their clocks not believed.
 package guest
 
-import (
-	"os"
-	"time"
-)
+import "time"
 
 // Config says how a guest runs. The zero value is not usable; fields say what theirs means.
 type Config struct {
@@ -70,6 +67,3 @@ func (c *Config) environ(extra map[string]string) []string {
 	}
 	return env
 }
-
-// pageSize is the unit of memory in /proc.
-func pageSize() int64 { return int64(os.Getpagesize()) }

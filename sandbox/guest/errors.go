@@ -22,8 +22,7 @@ func fail(code connect.Code, reason, hint, format string, args ...any) *connect.
 
 // errnoText returns what the system said, without the path that Go puts before it.
 func errnoText(err error) string {
-	var errno unix.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[unix.Errno](err); ok {
 		return errno.Error()
 	}
 	return err.Error()
@@ -31,14 +30,15 @@ func errnoText(err error) string {
 
 // fileError turns what the system said of a path into what a caller can act on.
 func fileError(path string, err error) error {
-	var known *connect.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*connect.Error](err); ok {
 		return known
 	}
 	code, reason, hint := connect.CodeUnknown, "FILE_ERROR", "check the path"
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		code, reason, hint = connect.CodeNotFound, "FILE_NOT_FOUND", "list the directory to see what exists"
+	case errors.Is(err, unix.ENOTEMPTY): // which is also fs.ErrExist
+		code, reason, hint = connect.CodeFailedPrecondition, "DIRECTORY_NOT_EMPTY", "ask for recursive removal"
 	case errors.Is(err, fs.ErrExist):
 		code, reason, hint = connect.CodeAlreadyExists, "FILE_EXISTS", "remove it first, or ask to overwrite it"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS), errors.Is(err, unix.ETXTBSY):
@@ -49,8 +49,6 @@ func fileError(path string, err error) error {
 		code, reason, hint = connect.CodeFailedPrecondition, "NOT_A_DIRECTORY", "a part of the path is a file"
 	case errors.Is(err, unix.EISDIR):
 		code, reason, hint = connect.CodeFailedPrecondition, "IS_A_DIRECTORY", "name a file in it"
-	case errors.Is(err, unix.ENOTEMPTY):
-		code, reason, hint = connect.CodeFailedPrecondition, "DIRECTORY_NOT_EMPTY", "ask for recursive removal"
 	case errors.Is(err, unix.ENXIO), errors.Is(err, unix.EAGAIN):
 		code, reason, hint = connect.CodeFailedPrecondition, "NOT_A_FILE", "only regular files can be read and written here"
 	case errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.ELOOP), errors.Is(err, unix.EINVAL):

@@ -33,6 +33,7 @@ type kernel struct {
 
 	cells    int64         // how many were run
 	count    atomic.Int64  // how many the kernel says it ran
+	mark     oomMark       // the count of memory kills when the last cell ended
 	peak     int64         // the largest memory seen, in bytes
 	children time.Duration // processor time of its awaited children
 }
@@ -43,7 +44,7 @@ func (g *Guest) startKernel(ctx context.Context, cwd string) (*kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &kernel{guest: g, zygote: z, marker: g.markers.take(), started: time.Now()}
+	k := &kernel{guest: g, zygote: z, marker: g.markers.take(), started: time.Now(), mark: g.memory.mark()}
 	theirs, err := k.wireUp()
 	defer func() {
 		for _, file := range theirs {
@@ -154,24 +155,14 @@ func (k *kernel) alive() bool {
 	case <-k.zygote.dead:
 		return false
 	default:
-		return k.ended == nil || len(k.ended) == 0
+		return len(k.ended) == 0
 	}
 }
 
-// close kills the kernel and frees what it held. It returns how the process ended, if that is told
-// within a second.
-func (k *kernel) close() (syscall.WaitStatus, bool) {
-	var status syscall.WaitStatus
-	known := false
+// close kills the kernel and frees what it held.
+func (k *kernel) close() {
 	if k.pid > 0 {
 		k.kill()
-		timer := time.NewTimer(time.Second)
-		defer timer.Stop()
-		select {
-		case status = <-k.ended:
-			known = true
-		case <-timer.C:
-		}
 		k.zygote.forget(k.pid)
 	}
 	if k.wire != nil {
@@ -183,5 +174,4 @@ func (k *kernel) close() (syscall.WaitStatus, bool) {
 			end.close()
 		}
 	}
-	return status, known
 }

@@ -59,8 +59,8 @@ const killRounds = 20
 // kill ends every process that carries the marker and that also satisfies the condition; nil means
 // all. It first stops them, since a stopped process does not fork, and kills when a look finds no
 // new one. If a fork bomb outruns that, all processes of the sandbox but the guest are killed,
-// which the kernel does at one stroke; kill reports that.
-func (m marker) kill(which func(procInfo) bool) (everything bool) {
+// which the kernel does at one stroke.
+func (m marker) kill(which func(procInfo) bool) {
 	stopped := map[int]bool{}
 	for range killRounds {
 		fresh := false
@@ -78,9 +78,9 @@ func (m marker) kill(which func(procInfo) bool) (everything bool) {
 		for pid := range stopped {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
-		return false
+		return
 	}
-	return killAll()
+	killAll()
 }
 
 // signal sends a signal to every process that carries the marker.
@@ -98,11 +98,10 @@ func (m marker) signal(sig unix.Signal) error {
 
 // killAll kills every process but the guest. It must only be called by PID 1, for which -1 means
 // its own pid namespace.
-func killAll() bool {
+func killAll() {
 	if unix.Getpid() != 1 {
-		return false
+		return
 	}
 	_ = unix.Kill(-1, unix.SIGKILL)
 	time.Sleep(10 * time.Millisecond) //nolint:forbidigo // lets the dead be reaped before anybody forks
-	return true
 }

@@ -8,18 +8,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // memoryNote tells the reader what to do about memory.
 const memoryNote = "It ran out of the session's memory. Work on less data at a time, or create a session with a greater memory limit."
 
 // watchInterval is how often the memory of a sandbox is looked at.
-const watchInterval = 50 * time.Millisecond
+const watchInterval = 20 * time.Millisecond
 
 // memoryWatch tells whether memory ran out, and, where the runtime would end the whole sandbox for
-// it, ends the greatest process before that. On a shared kernel the cgroup kills one process and
+// it, ends what uses most before that. On a shared kernel the cgroup kills one process and
 // counts it. gVisor holds all memory of a sandbox in one host process, so that the host's only way
 // out is to kill everything: there the guest must be first.
 type memoryWatch struct {
@@ -86,43 +84,55 @@ func (m *memoryWatch) watch(ctx context.Context) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	buf := make([]byte, 2048)
+	over := 0 // looks in a row that found too much
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			n, _ := m.info.ReadAt(buf, 0)
-			used := (number(buf[:n], "MemTotal:") - number(buf[:n], "MemAvailable:")) << 10
-			if used > m.limit {
-				m.killGreatest()
-			}
 		}
-	}
-}
-
-// killGreatest ends the process that holds most memory. The guest and the zygote are not the
-// user's and are left alone.
-func (m *memoryWatch) killGreatest() {
-	var greatest procInfo
-	for _, proc := range scanProcs() {
-		if proc.rss > greatest.rss && proc.marked() {
-			greatest = proc
+		n, _ := m.info.ReadAt(buf, 0)
+		used := (number(buf[:n], "MemTotal:") - number(buf[:n], "MemAvailable:")) << 10
+		if used <= m.limit {
+			over = 0
+			continue
 		}
-	}
-	if greatest.pid > 1 {
 		m.killed.Add(1)
-		_ = unix.Kill(greatest.pid, unix.SIGKILL)
+		if over++; over == 1 {
+			killGreatest()
+		} else {
+			killAll() // it grows faster than it can be looked at
+		}
 	}
 }
 
-// marked reports whether the process was started for the user.
-func (p procInfo) marked() bool {
-	for _, group := range p.groups {
-		if marker(group) >= firstMarker && marker(group) <= lastMarker {
-			return true
+// killGreatest ends the call whose processes hold most memory together: a swarm is not stopped by
+// ending one of it. The guest and the zygote are not the user's and are left alone.
+func killGreatest() {
+	total := map[marker]int64{}
+	var greatest marker
+	for _, proc := range scanProcs() {
+		m := proc.marker()
+		if m == 0 {
+			continue
+		}
+		if total[m] += proc.rss; total[m] > total[greatest] {
+			greatest = m
 		}
 	}
-	return false
+	if greatest != 0 {
+		greatest.kill(nil)
+	}
+}
+
+// marker returns the marker of whatever was started for the user, and zero for all else.
+func (p procInfo) marker() marker {
+	for _, group := range p.groups {
+		if m := marker(group); m >= firstMarker && m <= lastMarker {
+			return m
+		}
+	}
+	return 0
 }
 
 func (m *memoryWatch) close() {

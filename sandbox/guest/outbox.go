@@ -1,6 +1,13 @@
 package guest
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
+
+// gather is how long events are collected before they are sent together. The first one is sent at
+// once; a program that flushes every byte must not cost an event a byte.
+const gather = 5 * time.Millisecond
 
 // outbox passes events from the goroutines that read a program's output to the one that sends them
 // to the caller. It never makes a reader wait: its producers are bounded by what a call may return.
@@ -13,11 +20,12 @@ type outbox[Event any] struct {
 	err     error   // why sending stopped; guarded by mu
 	active  bool    // a sender runs; guarded by mu
 	idle    *sync.Cond
-	ended   func() // called once when sending fails
+	last    chan struct{} // closed when no more will be put
+	ended   func()        // called once when sending fails
 }
 
 func newOutbox[Event any](send func(Event) error, join func(last, next Event) bool, ended func()) *outbox[Event] {
-	o := &outbox[Event]{send: send, join: join, ended: ended}
+	o := &outbox[Event]{send: send, join: join, last: make(chan struct{}), ended: ended}
 	o.idle = sync.NewCond(&o.mu)
 	return o
 }
@@ -53,6 +61,9 @@ func (o *outbox[Event]) run() {
 				break
 			}
 		}
+		if err == nil {
+			o.collect()
+		}
 		o.mu.Lock()
 		if err != nil {
 			o.err = err
@@ -64,8 +75,20 @@ func (o *outbox[Event]) run() {
 	o.idle.Broadcast()
 }
 
-// flush returns when everything that was put has been sent, or could not be.
+// collect waits for more to send, unless there will not be any.
+func (o *outbox[Event]) collect() {
+	timer := time.NewTimer(gather)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-o.last:
+	}
+}
+
+// flush returns when everything that was put has been sent, or could not be. It is called once, when
+// nothing more will be put.
 func (o *outbox[Event]) flush() error {
+	close(o.last)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for o.active {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +36,7 @@ type pythonContext struct {
 	kernel  *kernel // set by whoever has the turn; guarded by mu
 	cell    *cell   // the one that runs; guarded by mu
 	gone    bool    // it was deleted; guarded by mu
+	lost    string  // why the last kernel's state is gone, until a caller was told; guarded by mu
 }
 
 func newPythonService(g *Guest) *pythonService {
@@ -71,29 +73,66 @@ func (s *pythonService) Run(ctx context.Context, req *sandgatev1.RunRequest, str
 		return err
 	}
 	defer c.release()
-	k, err := s.ensure(ctx, c)
-	if err != nil {
-		return err
-	}
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
 	box := newOutbox(stream.Send, joinRun, leave)
-	running := newCell(k, req, box)
-	c.set(k, running)
-	result, replace := running.run(ctx)
-	c.set(k, nil)
-	if replace {
-		c.set(nil, nil)
-		k.close()
-		s.guest.background.Go(func() { _ = s.warmAgain(c) })
+	result, err := s.runIn(ctx, c, req, box)
+	if flushErr := box.flush(); err == nil { // always: the stream is gone when this returns
+		err = flushErr
 	}
-	if err := context.Cause(ctx); err != nil {
-		return err
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
 	}
-	if err := box.flush(); err != nil {
+	if err != nil {
 		return err
 	}
 	return stream.Send(&sandgatev1.RunResponse{Event: &sandgatev1.RunResponse_Result{Result: result}})
+}
+
+// runIn runs a cell in the context's kernel. If the kernel died while it was idle, and so never had
+// the code, the cell runs in a new one, and the result says that the state is gone.
+func (s *pythonService) runIn(ctx context.Context, c *pythonContext, req *sandgatev1.RunRequest, box *outbox[*sandgatev1.RunResponse]) (*sandgatev1.RunResult, error) {
+	for attempt := 0; ; attempt++ {
+		k, err := s.ensure(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		running := newCell(k, req, box)
+		c.set(k, running)
+		result, replace := running.run(ctx)
+		c.set(k, nil)
+		if replace {
+			c.set(nil, nil)
+			k.close()
+		}
+		if running.unsent && attempt == 0 {
+			c.setLost(result.GetNote())
+			continue
+		}
+		if replace {
+			s.guest.background.Go(func() { _ = s.warmAgain(c) })
+		}
+		if lost := c.takeLost(); lost != "" {
+			result.StateLost = true
+			result.Note = strings.TrimSpace("Before this call: " + lost + " " + result.GetNote())
+		}
+		return result, nil
+	}
+}
+
+// setLost notes that the kernel died while nobody was there to be told.
+func (c *pythonContext) setLost(why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost = why
+}
+
+func (c *pythonContext) takeLost() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	why := c.lost
+	c.lost = ""
+	return why
 }
 
 // warmAgain starts a kernel in place of a dead one, so that the next call need not wait.
@@ -123,6 +162,9 @@ func (s *pythonService) ensure(ctx context.Context, c *pythonContext) (*kernel, 
 	if k != nil {
 		c.set(nil, nil)
 		k.close()
+		if k.cells > 0 {
+			c.setLost("The Python process ended while it was idle. A new one was started: variables and imports are gone, files are kept.")
+		}
 	}
 	k, err := s.guest.startKernel(ctx, c.cwd)
 	if err != nil {
@@ -281,7 +323,7 @@ func (s *pythonService) RestartContext(ctx context.Context, req *sandgatev1.Rest
 	defer c.release()
 	c.mu.Lock()
 	old := c.kernel
-	c.kernel, c.cell = nil, nil
+	c.kernel, c.cell, c.lost = nil, nil, ""
 	c.mu.Unlock()
 	if old != nil {
 		old.close()
@@ -329,7 +371,7 @@ func (c *pythonContext) end(ctx context.Context) error {
 	defer c.release()
 	c.mu.Lock()
 	old := c.kernel
-	c.kernel, c.cell = nil, nil
+	c.kernel, c.cell, c.lost = nil, nil, ""
 	c.mu.Unlock()
 	if old != nil {
 		old.close()

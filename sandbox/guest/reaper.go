@@ -59,7 +59,7 @@ func (r *reaper) reap() {
 		var status syscall.WaitStatus
 		var usage syscall.Rusage
 		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, &usage)
-		if err == syscall.EINTR { //nolint:errorlint // a bare errno
+		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil || pid <= 0 {
@@ -93,7 +93,7 @@ func (r *reaper) start(path string, argv []string, attr *syscall.ProcAttr) (int,
 	r.running.Go(func() {
 		var got exit
 		for {
-			if _, err := syscall.Wait4(pid, &got.status, 0, &got.usage); err != syscall.EINTR { //nolint:errorlint // a bare errno
+			if _, err := syscall.Wait4(pid, &got.status, 0, &got.usage); err != syscall.EINTR {
 				break
 			}
 		}

@@ -40,10 +40,10 @@ func (s *processService) Shell(ctx context.Context, req *sandgatev1.ShellRequest
 	defer leave()
 	call := s.newShellCall(req, stream, leave)
 	result, err := s.runShell(ctx, call, req)
-	if err != nil {
-		return err
+	if flushErr := call.box.flush(); err == nil { // always: the stream is gone when this returns
+		err = flushErr
 	}
-	if err := call.box.flush(); err != nil {
+	if err != nil {
 		return err
 	}
 	return stream.Send(&sandgatev1.ShellResponse{Event: &sandgatev1.ShellResponse_Result{Result: result}})

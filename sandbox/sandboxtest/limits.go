@@ -95,7 +95,7 @@ func (s *subject) limitDisk() {
 	}
 	s.sh("head -c 1G /dev/zero > /tmp/big; rm /tmp/big")
 	s.sh("truncate -s $((1<<50)) ~/sparse; rm -f ~/sparse")
-	run = s.sh("head -c 100G /dev/zero > ~/big")
+	s.sh("head -c 100G /dev/zero > ~/big")
 	_, err := s.file.Write(s.Context(), &sandgatev1.WriteRequest{Path: "more", Content: &sandgatev1.WriteRequest_Data{Data: make([]byte, 1<<20)}})
 	s.wantCode(err, connect.CodeResourceExhausted)
 	_, err = s.file.Remove(s.Context(), &sandgatev1.RemoveRequest{Path: "big"})
@@ -108,7 +108,7 @@ func (s *subject) limitDisk() {
 // wall looks at the wall from inside. What is on the host's side is the drivers' own to test.
 func (s *subject) wall() {
 	for name, c := range map[string]struct{ command, want string }{
-		"capabilities":  {"grep -h '^Cap[PEBA]' /proc/self/status | awk '{print $2}' | sort -u", "0000000000000000\n"},
+		"capabilities":  {"grep -hE '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status | awk '{print $2}' | sort -u", "0000000000000000\n"},
 		"privileges":    {"grep NoNewPrivs /proc/self/status | awk '{print $2}'", "1\n"},
 		"descriptors":   {"ls /proc/self/fd | tr '\\n' ' '", "0 1 2 3 "}, // 3 is ls's own
 		"guest memory":  {"cat /proc/1/mem 2>&1 | head -c 0; cat /proc/1/environ 2>/dev/null | wc -c", "0\n"},

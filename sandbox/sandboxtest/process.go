@@ -119,7 +119,7 @@ func (s *subject) eventually(complaint string, holds func() bool) {
 		if holds() {
 			return
 		}
-		time.Sleep(25 * time.Millisecond)
+		time.Sleep(25 * time.Millisecond) //nolint:forbidigo // nothing tells when a process inside has gone
 	}
 	s.Error(complaint)
 }
@@ -255,7 +255,7 @@ func (s *subject) processTerminal() {
 	send("stty size\n")
 	s.follow(next, func(stdout []byte) bool { return bytes.Contains(stdout, []byte("20 70")) })
 	send("sleep 500\n")
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(100 * time.Millisecond) //nolint:forbidigo // nothing tells when a program reads its terminal
 	send("\x03")
 	send("exit 5\n")
 	if _, _, _, result := s.follow(next, nil); result.GetExitCode() != 5 {

@@ -32,6 +32,7 @@ type Suite struct {
 // Run runs every case as a subtest. To add a case, write a method of subject and name it in one of
 // the lists below.
 func (s Suite) Run(t *testing.T) {
+	t.Helper()
 	s.Spec.Limits = s.Spec.Limits.WithDefaults()
 	cases := []struct {
 		name string
@@ -119,6 +120,7 @@ type subject struct {
 }
 
 func newSubject(t *testing.T, s Suite, box sandbox.Sandbox) *subject {
+	t.Helper()
 	client := &http.Client{Transport: box.Transport()}
 	plain := connect.WithAcceptCompression("gzip", nil, nil)
 	return &subject{

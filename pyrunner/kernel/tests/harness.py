@@ -14,7 +14,7 @@ import time
 
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 UID = 20001
-WAIT = 60
+WAIT = 20
 
 
 class Gone(Exception):
@@ -135,6 +135,12 @@ class Kernel:
             self.streams[fd].clear()
         return data
 
+    def forget(self):
+        """Closes our ends when the kernel is gone."""
+        for fd in (self.out, self.err, self.late, self.interrupt_fd):
+            os.close(fd)
+        self.sock.close()
+
     def start(self, code, **env):
         """Sends a cell; returns its number."""
         self.cell += 1
@@ -183,7 +189,5 @@ class Kernel:
 
     def close(self):
         """Closes the sockets, so that the kernel ends."""
-        self.sock.close()
-        for fd in (self.out, self.err, self.late, self.interrupt_fd):
-            os.close(fd)
+        self.forget()
         return self.zygote.expect("exited", pid=self.pid)["status"]

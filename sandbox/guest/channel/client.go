@@ -6,11 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // PingInterval is how often a client tells the guest that it is there.
@@ -19,12 +18,19 @@ const PingInterval = 10 * time.Second
 // maxFrameSize is the largest HTTP/2 frame either end takes: big ones keep a bulk stream fast.
 const maxFrameSize = 256 << 10
 
+// protocols is HTTP/2 without TLS and nothing else.
+func protocols() *http.Protocols {
+	only := new(http.Protocols)
+	only.SetUnencryptedHTTP2(true)
+	return only
+}
+
 // A Client is the gateway's end of a channel. It is an [http.RoundTripper] for any number of
 // goroutines. Whoever dialled it closes it.
 type Client struct {
 	stream io.ReadWriteCloser
 	conn   *conn
-	http   *http2.ClientConn
+	http   *http.ClientConn
 
 	done    chan struct{}
 	endOnce sync.Once
@@ -37,7 +43,7 @@ type Client struct {
 // if Dial fails or ctx ends first, the stream is closed.
 func Dial(ctx context.Context, stream io.ReadWriteCloser, epoch uint64) (*Client, error) {
 	stop := context.AfterFunc(ctx, func() { _ = stream.Close() })
-	client, err := dial(stream, epoch)
+	client, err := dial(ctx, stream, epoch)
 	if !stop() && err == nil {
 		err = client.Close()
 	}
@@ -51,20 +57,26 @@ func Dial(ctx context.Context, stream io.ReadWriteCloser, epoch uint64) (*Client
 	return client, nil
 }
 
-func dial(stream io.ReadWriteCloser, epoch uint64) (*Client, error) {
+func dial(ctx context.Context, stream io.ReadWriteCloser, epoch uint64) (*Client, error) {
 	link := newLink(stream)
 	if err := handshake(link, epoch); err != nil {
 		return nil, err
 	}
 	client := &Client{stream: stream, done: make(chan struct{})}
-	client.conn = &conn{link: link, epoch: epoch, onEnd: client.end}
-	transport := &http2.Transport{
-		DisableCompression: true,
-		AllowHTTP:          true,
-		MaxReadFrameSize:   maxFrameSize,
+	client.conn = newConn(link, epoch, nil)
+	client.conn.onEnd = client.end
+	transport := &http.Transport{
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: 64 << 10,
+		Protocols:              protocols(),
+		HTTP2: &http.HTTP2Config{
+			MaxReadFrameSize:            maxFrameSize,
+			StrictMaxConcurrentRequests: true,
+		},
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return client.conn, nil },
 	}
 	var err error
-	if client.http, err = transport.NewClientConn(client.conn); err != nil {
+	if client.http, err = transport.NewClientConn(ctx, "http", "guest:80"); err != nil {
 		return nil, err
 	}
 	client.pinger.Go(client.ping)

@@ -21,8 +21,16 @@ type conn struct {
 	sync   *holder // who took over; guarded by readMu
 	err    error   // why nothing more can be read; guarded by readMu
 
-	closed atomic.Bool
+	closed   atomic.Bool
+	over     chan struct{} // closed when nothing more can be read, or Close was called
+	overOnce sync.Once
 }
+
+func newConn(link *link, epoch uint64, alive *heartbeat) *conn {
+	return &conn{link: link, epoch: epoch, alive: alive, over: make(chan struct{})}
+}
+
+func (c *conn) end() { c.overOnce.Do(func() { close(c.over) }) }
 
 // holder is who asked for the channel in a sync frame.
 type holder struct {
@@ -55,6 +63,7 @@ func (c *conn) pull() error {
 	}
 	if err != nil {
 		c.err = err
+		c.end()
 		if c.onEnd != nil {
 			c.onEnd(err)
 		}
@@ -115,6 +124,7 @@ func (c *conn) Write(p []byte) (int, error) {
 // Close ends the span. The stream below stays open.
 func (c *conn) Close() error {
 	c.closed.Store(true)
+	c.end()
 	return nil
 }
 

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"net"
 	"net/http"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // ErrOrphaned is returned by Serve when nobody has held the channel for the orphan timeout.
@@ -50,30 +50,56 @@ func Serve(ctx context.Context, stream io.ReadWriteCloser, handler http.Handler,
 
 // serveHolders serves one holder after another until the stream ends.
 func serveHolders(ctx context.Context, link *link, handler http.Handler, alive *heartbeat) error {
-	server := &http2.Server{
-		MaxConcurrentStreams:         1000,
-		MaxReadFrameSize:             maxFrameSize,
-		MaxUploadBufferPerConnection: 4 << 20,
-		MaxUploadBufferPerStream:     1 << 20,
+	queue := &holders{link: link, alive: alive, current: newConn(link, 0, alive)}
+	queue.current.end() // nobody yet
+	server := &http.Server{ //nolint:gosec // G112: the only client is the gateway, whose headers may take as long as they do
+		Handler:     handler,
+		Protocols:   protocols(),
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    log.New(io.Discard, "", 0), // stderr is the engine's to read
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          1000,
+			MaxReadFrameSize:              maxFrameSize,
+			MaxReceiveBufferPerConnection: 4<<20 - 1,
+			MaxReceiveBufferPerStream:     1 << 20,
+		},
 	}
-	current := &conn{link: link, alive: alive}
+	err := server.Serve(queue)
+	return errors.Join(fmt.Errorf("channel: %w", err), server.Close())
+}
+
+// holders is the listener whose connections are the spans of a link, one at a time.
+type holders struct {
+	link    *link
+	alive   *heartbeat
+	current *conn
+}
+
+// Accept waits until the present holder is through, and then for the next one.
+func (h *holders) Accept() (net.Conn, error) {
+	<-h.current.over
 	for {
-		next, err := current.successor()
+		next, err := h.current.successor()
 		if err != nil {
-			return fmt.Errorf("channel: %w", err)
+			return nil, err
 		}
 		if next == nil { // framing lost: the epoch is over, wait for a sync
-			current = &conn{link: link, epoch: current.epoch, alive: alive}
+			h.current = newConn(h.link, h.current.epoch, h.alive)
 			continue
 		}
-		if err := link.write(kindAck, next.epoch, next.nonce[:]); err != nil {
-			return fmt.Errorf("channel: %w", err)
+		h.current = newConn(h.link, next.epoch, h.alive)
+		h.alive.beat()
+		if err := h.link.write(kindAck, next.epoch, next.nonce[:]); err != nil {
+			return nil, err
 		}
-		alive.beat()
-		current = &conn{link: link, epoch: next.epoch, alive: alive}
-		server.ServeConn(current, &http2.ServeConnOpts{Context: ctx, Handler: handler})
+		return h.current, nil
 	}
 }
+
+// Close and Addr make a net.Listener. Serve's caller closes the stream.
+
+func (h *holders) Close() error   { return nil }
+func (h *holders) Addr() net.Addr { return address{} }
 
 // watchOrphan cancels when no frame of a holder was seen for the timeout.
 func watchOrphan(ctx context.Context, alive *heartbeat, timeout time.Duration, cancel context.CancelCauseFunc) {

@@ -22,7 +22,7 @@ import (
 )
 
 // version is set when the program is built.
-var version = "devel" //nolint:gochecknoglobals // -ldflags -X needs a variable
+var version = "devel"
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {

@@ -219,8 +219,7 @@ func readBounded(name string) ([]byte, error) {
 
 // reason is an error without the path, which the reader has seen already.
 func reason(err error) string {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathErr.Err.Error()
 	}
 	return err.Error()

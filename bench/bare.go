@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"golang.org/x/net/http2"
+)
+
+// bare is the floor's program in a container of the sandbox image: the same runtime, no network, no
+// capability, the processor and memory bounds that a session has by default.
+type bare struct {
+	engine *engine
+	id     string
+	conn   *attached
+	client *http2.ClientConn
+}
+
+// startBare starts a bare guest and waits until its Python answers.
+func (e *engine) startBare(ctx context.Context, runtime string) (_ *bare, err error) {
+	id, err := e.docker(ctx, "create", "-i", "--runtime", runtime, "--network", "none",
+		"--label", ownerLabel+"="+e.owner, "--log-driver", "none", "--cap-drop", "ALL",
+		"--security-opt", "no-new-privileges", "--cpus", "1", "--memory", "1g", "--pids-limit", "1024",
+		"--entrypoint", "/floor", e.image)
+	if err != nil {
+		return nil, err
+	}
+	b := &bare{engine: e, id: id}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.Close(ctx))
+		}
+	}()
+	if _, err := e.docker(ctx, "cp", e.floor, id+":/floor"); err != nil {
+		return nil, err
+	}
+	if b.conn, err = attach(ctx, e.socket, id); err != nil {
+		return nil, err
+	}
+	if _, err := e.docker(ctx, "start", id); err != nil {
+		return nil, err
+	}
+	if b.client, err = (&http2.Transport{AllowHTTP: true}).NewClientConn(b.conn); err != nil {
+		return nil, fmt.Errorf("speak HTTP/2 with a bare guest: %w", err)
+	}
+	return b, b.eval(ctx)
+}
+
+// startBares starts n bare guests. On failure none is left.
+func (e *engine) startBares(ctx context.Context, runtime string, n int) ([]*bare, error) {
+	var mu sync.Mutex
+	var started []*bare
+	err := together(ctx, n, atOnce, func(ctx context.Context, _ int) error {
+		b, err := e.startBare(ctx, runtime)
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		started = append(started, b)
+		return nil
+	})
+	if err != nil {
+		return nil, errors.Join(err, closeBares(ctx, started))
+	}
+	return started, nil
+}
+
+// closeBares ends bare guests.
+func closeBares(ctx context.Context, guests []*bare) error {
+	ctx = context.WithoutCancel(ctx)
+	return together(ctx, len(guests), atOnce, func(ctx context.Context, i int) error {
+		return guests[i].Close(ctx)
+	})
+}
+
+// eval asks the guest's Python for 1+1.
+func (b *bare) eval(ctx context.Context) error {
+	answer, err := b.post(ctx, "/eval", []byte("1+1"))
+	if err == nil && string(answer) != "2\n" {
+		err = fmt.Errorf("a bare guest answered %.100q", answer)
+	}
+	return err
+}
+
+// echo sends a body through the guest and back.
+func (b *bare) echo(ctx context.Context, body []byte) error {
+	answer, err := b.post(ctx, "/echo", body)
+	if err == nil && !bytes.Equal(answer, body) {
+		err = errors.New("a bare guest echoed something else")
+	}
+	return err
+}
+
+func (b *bare) post(ctx context.Context, path string, body []byte) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://floor"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	response, err := b.client.RoundTrip(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask a bare guest: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }() // read to its end
+	answer, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("a bare guest answered %s: %.200s", response.Status, strings.TrimSpace(string(answer)))
+	}
+	return answer, err
+}
+
+// Close ends and removes the container.
+func (b *bare) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
+	defer cancel()
+	var errs []error
+	if b.conn != nil {
+		errs = append(errs, ignoreClosed(b.conn.Close()))
+	}
+	_, err := b.engine.docker(ctx, "rm", "-f", b.id)
+	return errors.Join(append(errs, err)...)
+}

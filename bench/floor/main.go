@@ -1,0 +1,140 @@
+// Command floor is the least that a guest can be: HTTP/2 on its own stdin and stdout, and one bare
+// Python process that is asked over a pipe. Run in a container like a sandbox's, it shows what the
+// machine, the engine and the runtime cost before Sandgate has done anything.
+//
+// It answers POST /eval with the repr of the expression in the body, and POST /echo with the body.
+// It ends when its stdin does.
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// maxBody bounds what one request may carry.
+const maxBody = 64 << 10
+
+// workerCode evaluates one line after another.
+const workerCode = `
+import sys
+into, out = sys.stdin.buffer, sys.stdout.buffer
+for line in into:
+    out.write(repr(eval(line)).encode() + b"\n")
+    out.flush()
+`
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "floor:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until stdin ends.
+func run() error {
+	w, err := startWorker()
+	if err != nil {
+		return err
+	}
+	routes := http.NewServeMux()
+	routes.HandleFunc("POST /eval", w.serve)
+	routes.HandleFunc("POST /echo", echo)
+	server := &http2.Server{}
+	server.ServeConn(stdio{}, &http2.ServeConnOpts{Handler: routes})
+	return w.close()
+}
+
+// echo answers with what it was sent.
+func echo(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	_, _ = w.Write(body) // a caller that left needs no answer
+}
+
+// worker is the Python process.
+type worker struct {
+	process *exec.Cmd
+	in      io.WriteCloser
+	mu      sync.Mutex // held for one question and its answer
+	out     *bufio.Reader
+}
+
+func startWorker() (*worker, error) {
+	process := exec.Command("/usr/bin/python3", "-I", "-c", workerCode) //nolint:noctx // ends with its stdin
+	process.Stderr = os.Stderr
+	in, err := process.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := process.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := process.Start(); err != nil {
+		return nil, fmt.Errorf("start Python: %w", err)
+	}
+	return &worker{process: process, in: in, out: bufio.NewReader(out)}, nil
+}
+
+// serve hands the body to Python and answers with what comes back.
+func (k *worker) serve(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	answer, err := k.ask(append(body, '\n'))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	_, _ = w.Write(answer) // a caller that left needs no answer
+}
+
+func (k *worker) ask(line []byte) ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, err := k.in.Write(line); err != nil {
+		return nil, fmt.Errorf("ask Python: %w", err)
+	}
+	answer, err := k.out.ReadBytes('\n')
+	if err != nil {
+		return nil, fmt.Errorf("read Python's answer: %w", err)
+	}
+	return answer, nil
+}
+
+func (k *worker) close() error {
+	return errors.Join(k.in.Close(), k.process.Wait())
+}
+
+// stdio is stdin and stdout as the connection that HTTP/2 runs on.
+type stdio struct{}
+
+func (stdio) Read(p []byte) (int, error)       { return os.Stdin.Read(p) }
+func (stdio) Write(p []byte) (int, error)      { return os.Stdout.Write(p) }
+func (stdio) Close() error                     { return errors.Join(os.Stdin.Close(), os.Stdout.Close()) }
+func (stdio) LocalAddr() net.Addr              { return address{} }
+func (stdio) RemoteAddr() net.Addr             { return address{} }
+func (stdio) SetDeadline(time.Time) error      { return nil }
+func (stdio) SetReadDeadline(time.Time) error  { return nil }
+func (stdio) SetWriteDeadline(time.Time) error { return nil }
+
+// address is that of either end.
+type address struct{}
+
+func (address) Network() string { return "stdio" }
+func (address) String() string  { return "stdio" }
