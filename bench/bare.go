@@ -72,12 +72,14 @@ func (e *engine) startBares(ctx context.Context, runtime string, n int) ([]*bare
 	return started, nil
 }
 
-// closeBares ends bare guests.
+// closeBares ends bare guests, whichever of them fail to.
 func closeBares(ctx context.Context, guests []*bare) error {
-	ctx = context.WithoutCancel(ctx)
-	return together(ctx, len(guests), atOnce, func(ctx context.Context, i int) error {
-		return guests[i].Close(ctx)
+	errs := make([]error, len(guests))
+	err := together(context.WithoutCancel(ctx), len(guests), atOnce, func(ctx context.Context, i int) error {
+		errs[i] = guests[i].Close(ctx)
+		return nil
 	})
+	return errors.Join(append(errs, err)...)
 }
 
 // eval asks the guest's Python for 1+1.

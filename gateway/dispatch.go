@@ -65,7 +65,7 @@ func validationError(err error) error {
 	case !errors.As(err, &invalid):
 		return fmt.Errorf("validate: %w", err)
 	}
-	const most = 5 // enough to mend a request, too little to make a flood of
+	const most = 5 // enough to mend a request; each may quote the key of a map, so the text is cut too
 	var text strings.Builder
 	for i, violation := range invalid.Violations {
 		if i == most {
@@ -78,7 +78,7 @@ func validationError(err error) error {
 		text.WriteString(violation.String())
 	}
 	return Errorf(connect.CodeInvalidArgument, ReasonInvalidArgument,
-		"Mend the named fields and call again.", "%s", text.String())
+		"Mend the named fields and call again.", "%s", cut(text.String()))
 }
 
 // finish maps a handler's error for the wire and notes it for the log line.

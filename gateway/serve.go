@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -16,8 +17,8 @@ import (
 // RequestIDHeader carries the name of a call, the caller's if it is fit, in both directions.
 const RequestIDHeader = "Sandgate-Request-Id"
 
-// maxLogged bounds one value of a log line, as some come from errors that quote.
-const maxLogged = 4 << 10
+// maxText bounds an error's text in a log line or a reply, as some quote what they were given.
+const maxText = 4 << 10
 
 // ServeHTTP serves one request: the doors first, then the pages that probes ask for, then RPCs.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -181,9 +182,10 @@ func requestID(header http.Header) string {
 	return id
 }
 
+// cut bounds a text of somebody else's making.
 func cut(text string) string {
-	if len(text) > maxLogged {
-		return text[:maxLogged] + "…"
+	if len(text) > maxText {
+		return strings.ToValidUTF8(text[:maxText], "") + "…"
 	}
 	return text
 }

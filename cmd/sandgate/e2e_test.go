@@ -99,8 +99,9 @@ func tryShell(t *testing.T, server string) {
 	setSize(t, sh.input, 120, 40)
 	sh.send(t, "until [ \"$(stty size)\" = '40 120' ]; do sleep 0.1; done; echo re'sized'\r")
 	sh.expect(t, "resized\r\n")
-	// Ctrl-C belongs to what runs in there.
-	sh.send(t, "echo wait'ing'; sleep 600\r")
+	// Ctrl-C belongs to what runs in there. The program itself says that it runs: bash may still be
+	// on its way to handing it the terminal when its own echo is read.
+	sh.send(t, "sh -c \"echo wait'ing'; exec sleep 600\"\r")
 	sh.expect(t, "waiting\r\n")
 	sh.send(t, "\x03")
 	sh.send(t, "echo still 'here'\r")

@@ -38,7 +38,7 @@ func (s *shell) run(ctx context.Context, request *sandgatev1.StartRequest) error
 	if isTerminal {
 		width, height, err := term.GetSize(fd)
 		if err != nil {
-			width, height = 80, 24
+			width, height = 0, 0
 		}
 		request.Terminal = terminalSize(width, height)
 		request.Env = map[string]string{"TERM": termName(s.app.env.Get("TERM"))}
@@ -69,9 +69,10 @@ func termName(name string) string {
 	return name
 }
 
-// terminalSize is a size for the wire, within the bounds of the API.
+// terminalSize is a size for the wire, within the bounds of the API. Zero, which terminals say that
+// do not know their size, leaves the choice to the sandbox.
 func terminalSize(width, height int) *sandgatev1.TerminalSize {
-	return &sandgatev1.TerminalSize{Cols: uint32(min(max(width, 1), 1000)), Rows: uint32(min(max(height, 1), 1000))}
+	return &sandgatev1.TerminalSize{Cols: uint32(min(max(width, 0), 1000)), Rows: uint32(min(max(height, 0), 1000))}
 }
 
 // eventStream is what Start and Connect have in common.

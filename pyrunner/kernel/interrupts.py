@@ -22,7 +22,7 @@ DRAIN_SIZE = 4096
 class Interrupts:
     """The interrupt pipe of one kernel, and the cell that runs. Used from the main thread only."""
 
-    __slots__ = ("_fd", "_requested", "_rest", "_handler", "_outside", "cell")
+    __slots__ = ("_fd", "_requested", "_rest", "_handler", "_outside", "_busy", "_again", "cell")
 
     def __init__(self, fd, outside):
         """fd is the read end, non-blocking. outside holds the code objects of the kernel's own loop."""
@@ -31,17 +31,20 @@ class Interrupts:
         self._rest = b""
         self._outside = outside
         self._handler = self._on_signal  # one object, so that it can be recognised later
+        self._busy = self._again = False
         self.cell = 0
 
     def install(self):
         """Makes this the handler of SIGINT, if user code has put another in its place."""
         if getsignal(SIGINT) is not self._handler:
             signal(SIGINT, self._handler)
+            self._drain()  # the signal for what is in the pipe may have gone to the other handler
 
     def begin(self, cell):
         """Says that interrupts for this cell are welcome from now on, those already here included."""
         if self._requested:
-            self._requested = {number for number in self._requested if number >= cell}
+            # In place: the handler may add a number meanwhile.
+            self._requested.difference_update([number for number in tuple(self._requested) if number < cell])
         self.cell = cell
 
     def end(self):
@@ -63,7 +66,17 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def _on_signal(self, _number, frame):
-        self._drain()
+        # Handlers interrupt handlers; in a storm of signals they would pile up to a RecursionError.
+        self._again = True
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._again:
+                self._again = False
+                self._drain()
+        finally:
+            self._busy = False
         if self.cell in self._requested and self._may_raise(frame):
             self._requested.discard(self.cell)
             raise KeyboardInterrupt

@@ -28,6 +28,8 @@ from os import (
     write,
 )
 
+from resource import RLIMIT_AS, getrlimit, setrlimit
+
 from sandgate_kernel import hooks, layout
 from sandgate_kernel.interrupts import Interrupts
 from sandgate_kernel.ipython_support import Support
@@ -66,7 +68,7 @@ class Kernel:
                 if message.get("op") == "run":
                     self.session.run(message)
                 self.channel.release()
-            except (Closed, OSError):
+            except Closed:
                 break
             except BaseException:
                 continue  # an alarm that user code left behind; both calls can be taken up again
@@ -189,7 +191,14 @@ def _place(fds):
 
 
 def _drop(request):
-    """Becomes the user for good: all three ids, so that nothing can be taken back."""
+    """Becomes the user for good: all three ids, so that nothing can be taken back.
+
+    The bound on the address space turns a great allocation into a MemoryError. It is a soft one: a program that maps
+    more than it uses, as node does, may raise it.
+    """
+    bound = request.get("address_space")
+    if bound:
+        setrlimit(RLIMIT_AS, (bound, getrlimit(RLIMIT_AS)[1]))
     setgroups(request["groups"])
     setresgid(request["gid"], request["gid"], request["gid"])
     setresuid(request["uid"], request["uid"], request["uid"])

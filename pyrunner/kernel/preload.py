@@ -11,9 +11,6 @@ def load(template):
     cache = _cache_files()
     if template == "data":
         _load_data(cache)
-    # The last ones: what is imported lazily in a lean kernel too, but before there is any user code.
-    import linecache  # noqa: F401
-
     return cache
 
 
@@ -46,7 +43,7 @@ def _load_data(cache):
 
 def _warm(numpy, pandas):
     """Touches what the first cells of nearly every analysis touch."""
-    import matplotlib.dates
+    import matplotlib.dates  # noqa: F401  charts turns dates back with it
     import matplotlib.pyplot as pyplot
 
     from sandgate_kernel import display

@@ -7,8 +7,10 @@ Two things are unusual here, both because user code shares this process:
 
 * The C halves of the json module (`_json`) are used directly. The module itself costs 1 MiB of memory in
   every kernel (it brings `re` and `enum` with it), and user code may have replaced it.
-* Signal handlers of the user may raise between any two calls, so every step below can be repeated: a
-  packet is looked at before it is taken, and a send never waits inside the system call.
+* Signal handlers of the user may raise between any two calls, so every step below can be repeated, and a
+  send never waits inside the system call.
+
+Under gVisor a system call costs ten microseconds or more, so a short message is one call each way.
 """
 
 from _json import encode_basestring, make_encoder, make_scanner
@@ -18,7 +20,6 @@ from _socket import (
     MSG_CMSG_CLOEXEC,
     MSG_DONTWAIT,
     MSG_NOSIGNAL,
-    MSG_PEEK,
     SCM_RIGHTS,
     SOL_SOCKET,
 )
@@ -67,10 +68,15 @@ def encode(value):
 def decode(data):
     """Returns the dict in data, or None if data is not one JSON object."""
     try:
-        value = _scan(str(data, "utf-8"), 0)[0]
+        value = _scan(str(data, "utf-8", "replace"), 0)[0]
     except (ValueError, TypeError, RecursionError, StopIteration):
         return None
     return value if type(value) is dict else None
+
+
+def is_socket_error(exc):
+    """Tells an error of the socket from one that a handler of the user raised; those seldom have a number."""
+    return isinstance(exc, OSError) and exc.errno is not None and not isinstance(exc, TimeoutError)
 
 
 def receive(sock):
@@ -105,8 +111,7 @@ class Channel:
         "_fileno",
         "_buffer",
         "_lock",
-        "_held",
-        "_taken",
+        "_count",
         "_parts",
         "_message",
     )
@@ -118,8 +123,7 @@ class Channel:
         self._fileno = sock.fileno()
         self._buffer = bytearray(RECEIVE_BUFFER)
         self._lock = allocate_lock()
-        self._held = None  # a packet that was looked at
-        self._taken = True
+        self._count = 0
         self._parts = []
         self._message = None
 
@@ -131,31 +135,32 @@ class Channel:
         place in these lines; so two assignments in a row are never parted.)
         """
         while self._message is None:
-            if self._held is None:
-                self._look()
-            if not self._taken:
-                self._take()
-            self._use(self._held[0], self._held[1:])
+            self._take()
+            self._use(self._buffer[0], bytes(self._buffer[1 : self._count]))
         return self._message
 
     def release(self):
         """Says that the message has been dealt with."""
         self._message = None
 
-    def _look(self):
-        count = self._recv_into(self._buffer, RECEIVE_BUFFER, MSG_PEEK)
-        if count == 0:
-            raise Closed
-        packet = bytes(self._buffer[:count])
-        self._taken = False
-        self._held = packet
-
     def _take(self):
-        try:
-            self._recv_into(self._buffer, 1)  # what does not fit is dropped with the packet
-        except BaseException:
-            pass  # raised after the call, since a waiting packet is taken without sleeping
-        self._taken = True
+        """Waits for a packet, unless the last one has not been used: its first byte says so."""
+        buffer = self._buffer
+        if buffer[0] == 0:
+            self._count = PACKET_PAYLOAD + 1
+            try:
+                self._count = self._recv_into(buffer, RECEIVE_BUFFER)
+            except BaseException as exc:
+                if is_socket_error(exc):
+                    raise Closed from exc
+                if buffer[0] == 0:
+                    raise  # a handler raised while we slept; nothing came
+                # It raised after the packet came, and took the length with it. A part is always full; what is
+                # behind the end of a last packet does no harm, as JSON says itself where it ends.
+                if buffer[0] != MORE:
+                    self._count = RECEIVE_BUFFER
+        if self._count == 0:
+            raise Closed
 
     def _use(self, flag, payload):
         """Adds a packet to the message that is being read; makes it the message if it was the last."""
@@ -168,7 +173,7 @@ class Channel:
             parts = []
         self._parts = parts
         self._message = message
-        self._held = None
+        self._buffer[0] = 0
 
     def send(self, message):
         """Sends message. Raises what `encode` raises, ValueError when it is too large, Closed at the end."""
@@ -200,7 +205,9 @@ class Channel:
             except BlockingIOError:
                 self._wait_writable()
             except OSError as exc:
-                raise Closed from exc
+                if is_socket_error(exc):
+                    raise Closed from exc
+                raise
 
     def _wait_writable(self):
         poller = poll()

@@ -1,6 +1,6 @@
 """Running one cell from request to reply.
 
-The steps are kept in a `_Run`, so that they can be taken up again: a signal handler or alarm that user code
+The steps are kept in a `Run`, so that they can be taken up again: a signal handler or alarm that user code
 left behind may raise anywhere, also here, and must cost neither the reply nor the kernel.
 """
 
@@ -11,39 +11,16 @@ from os import _exit, dup2, environ, getpid
 from sandgate_kernel import figures, layout, tracebacks
 from sandgate_kernel.display import bundle_of, displays_itself
 from sandgate_kernel.execution import Compiler, Results, Runner
+from sandgate_kernel.outcome import Run, exit_code, flush
 from sandgate_kernel.protocol import ALL_SIGNALS, Closed
 
 RETRIES = 100
 RETRIES_IN_STORM = 10
 RETRIES_FOR_REPLY = 30
 RECURSION_FLOOR = 1_000
-INT32_MAX = 2**31 - 1
 get_limit, set_limit = sys.getrecursionlimit, sys.setrecursionlimit
 get_trace, set_trace = sys.gettrace, sys.settrace
 get_profile, set_profile = sys.getprofile, sys.setprofile
-
-
-class _Run:
-    """How far a cell has come."""
-
-    __slots__ = (
-        "message", "number", "code", "env", "saved", "prepared", "started", "left", "ended", "result", "failure", "reply"
-    )
-
-    def __init__(self, message):
-        self.message = message
-        self.number = message["cell"]
-        self.code = message.get("code", "")
-        self.env = message.get("env") or {}
-        self.saved = []
-        self.prepared = self.started = self.left = self.ended = False
-        self.result = self.failure = self.reply = None
-
-    def bare_reply(self, count):
-        """Returns a reply for when not even the reply can be made; it says nothing about the code's fate."""
-        text = "the kernel could not report how the cell ended"
-        error = {"name": "KernelError", "value": text, "traceback": f"KernelError: {text}\n"}
-        return {"op": "done", "cell": self.number, "status": "error", "count": count, "error": error}
 
 
 class Session:
@@ -61,6 +38,7 @@ class Session:
         self._count = 0
         self._last = 0
         self._current = None
+        self._descriptors_in_doubt = False
         self._tracing = (None, None, 0)
         self._displayhook = sys.displayhook
 
@@ -70,7 +48,7 @@ class Session:
         if run is None or run.message is not message:
             if not self._is_new_cell(message):
                 return
-            run = _Run(message)
+            run = Run(message)
             self._current = run
             self._last = run.number
         for attempt in range(RETRIES):
@@ -82,11 +60,12 @@ class Session:
             except Closed:
                 raise
             except BaseException:
-                if attempt == RETRIES_FOR_REPLY and run.reply is None:
+                if attempt == RETRIES_FOR_REPLY:
                     run.reply = run.bare_reply(self._count + 1)
                 continue
         else:
             raise Closed
+        self._current = None  # a result can be large
         if attempt >= RETRIES_IN_STORM:
             pthread_sigmask(SIG_UNBLOCK, ALL_SIGNALS)
 
@@ -108,20 +87,34 @@ class Session:
         if not run.left:
             self._leave_user_code()
             run.left = True
-        if not self._parts.publisher.alive or getpid() != self._pid:
+        # The hook for forks has noted all but those made without Python; asking costs a system call.
+        if not self._parts.publisher.alive or ("fork" in run.code and getpid() != self._pid):
             self._end_child(run)
         if run.reply is None:
             run.reply = self._conclude(run)
         if not run.ended:
             self._restore(run)
             run.ended = True
-        self._parts.channel.send(run.reply)
+        self._reply(run)
+
+    def _reply(self, run):
+        try:
+            self._parts.channel.send(run.reply)
+        except (TypeError, ValueError, RecursionError) as exc:
+            if "result" not in run.reply:
+                raise
+            # Within its bounds, and yet too much once everything in it is escaped.
+            note = f"(the result was left out: {type(exc).__name__})"
+            run.reply["result"] = {"text/plain": note}
+            self._parts.channel.send(run.reply)
 
     def _prepare(self, run):
         """Undoes what earlier cells may have done to what every cell may rely on."""
         parts = self._parts
-        dup2(layout.FD_STDOUT, 1)
-        dup2(layout.FD_STDERR, 2)
+        if self._descriptors_in_doubt:
+            dup2(layout.FD_STDOUT, 1)
+            dup2(layout.FD_STDERR, 2)
+            self._descriptors_in_doubt = False
         sys.stdout = parts.stdout
         sys.stderr = parts.stderr
         if sys.path_importer_cache.get(layout.USER_SITE, run) is None:
@@ -185,21 +178,22 @@ class Session:
         failure = run.failure
         reply = {"op": "done", "cell": run.number, "status": "ok", "count": self._count + 1}
         if failure is not None:
-            self._quietly(run, figures.show_all, parts.publisher.publish)
+            self._quietly(figures.show_all, parts.publisher.publish)
             self._describe(run, failure, reply)
         elif run.result:
             reply["result"] = run.result
         streams = getattr(sys, "stdout", None), getattr(sys, "stderr", None)
         if streams != (parts.stdout, parts.stderr):
-            self._quietly(run, _flush, *streams)
-        parts.stdout.settle()
-        parts.stderr.settle()
+            self._quietly(flush, *streams)
+        settled = parts.stdout.settle() and parts.stderr.settle()
+        if not settled or "dup" in run.code or "close" in run.code:
+            self._descriptors_in_doubt = True  # put right before the next cell, not before every one
         return reply
 
     def _describe(self, run, failure, reply):
         if isinstance(failure, SystemExit):
             reply["status"] = "exit"
-            reply["exit_code"] = self._quietly(run, exit_code, failure) or 0
+            reply["exit_code"] = self._quietly(exit_code, failure) or 0
             return
         if isinstance(failure, KeyboardInterrupt):
             reply["status"] = "interrupted"
@@ -207,11 +201,11 @@ class Session:
             reply["status"] = "memory"
         else:
             reply["status"] = "error"
-        error = self._quietly(run, tracebacks.describe, failure)
+        error = self._quietly(tracebacks.describe, failure)
         name = type(failure).__name__
         reply["error"] = error or {"name": name, "value": "", "traceback": name}
 
-    def _quietly(self, _run, function, *arguments):
+    def _quietly(self, function, *arguments):
         """Calls what may run user code, such as a __str__; an interrupt ends it too."""
         try:
             return self._parts.interrupts.call(function, *arguments)
@@ -240,27 +234,8 @@ class Session:
             elif run.failure is not None:
                 code = 1
                 sys.stderr.write(tracebacks.describe(run.failure)["traceback"])
-            _flush(sys.stdout, sys.stderr, self._parts.stdout, self._parts.stderr)
+            flush(sys.stdout, sys.stderr, self._parts.stdout, self._parts.stderr)
         except BaseException:
             code = code or 1
         finally:
             _exit(code & 0xFF)
-
-
-def exit_code(failure):
-    """Returns the code of a SystemExit; a message is printed, as the interpreter does."""
-    code = failure.code
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return max(-INT32_MAX, min(INT32_MAX, int(code)))
-    print(str(code)[: 64 * 1024], file=sys.stderr)
-    return 1
-
-
-def _flush(*streams):
-    for stream in streams:
-        try:
-            stream.flush()
-        except Exception:
-            continue

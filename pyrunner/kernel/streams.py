@@ -152,11 +152,16 @@ class Stream(TextIOBase):
         return False
 
     def settle(self):
-        """Flushes for the kernel: never raises, and makes the stream usable again whatever was done to it."""
+        """Flushes for the kernel: never raises, and makes the stream usable again whatever was done to it.
+
+        Returns False if the stream could not be flushed.
+        """
         try:
             self._text.flush()
         except (OSError, ValueError):
             self._text = _open(self._fd)
+            return False
+        return True
 
 
 def _open(fd):

@@ -169,6 +169,8 @@ def _problem_with(request, fds):
     groups = request.get("groups")
     if not isinstance(groups, list) or not all(type(group) is int and 0 < group < 2**31 for group in groups):
         return "bad groups"
+    if type(request.get("address_space", 0)) is not int or request.get("address_space", 0) < 0:
+        return "bad address_space"
     if not isinstance(request.get("cwd"), str) or not request["cwd"].startswith("/"):
         return "bad cwd"
     return None

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -29,24 +30,43 @@ import (
 // says that this is known. SANDGATE_TEST_IMAGE names the image to put the test's guest into; without it
 // the newest sandbox image is taken, or else the base image.
 
-const (
-	testImage = "sandgate/docker-test:guest"
-	bareImage = "sandgate-base:dev"
-)
+const bareImage = "sandgate-base:dev"
+
+// testImage is the run's own, so that runs side by side do not remove each other's.
+func testImage() string { return fmt.Sprintf("sandgate/docker-test:%d", os.Getpid()) }
 
 func TestMain(m *testing.M) {
 	flag.Bool("update", false, "write the golden files")
-	code := m.Run()
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, "leaked:", err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	flag.Parse()
+	os.Exit(testMain(m))
 }
 
-// testEngine returns a client and makes sure that the test image is there.
+// testMain makes the test image, runs the tests, removes the image and looks for leaked goroutines.
+func testMain(m *testing.M) int {
+	ctx := context.Background()
+	engine, err := connect("")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if _, err := engine.Ping(ctx); err == nil { // each test says what it needs if there is none
+		if err := buildTestImage(ctx, engine); err != nil {
+			fmt.Fprintln(os.Stderr, "test image:", err)
+			return 1
+		}
+		defer func() {
+			_, _ = engine.ImageRemove(ctx, testImage(), image.RemoveOptions{Force: true, PruneChildren: true})
+		}()
+	}
+	code := m.Run()
+	if err := errors.Join(engine.Close(), goleak.Find()); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, "leaked:", err)
+		code = 1
+	}
+	return code
+}
+
+// testEngine returns a client of the engine that the tests need.
 func testEngine(t *testing.T) *client.Client {
 	t.Helper()
 	engine, err := connect("")
@@ -60,88 +80,87 @@ func testEngine(t *testing.T) *client.Client {
 		}
 		t.Fatalf("these tests need a Docker engine (or SANDGATE_TEST_NO_DOCKER=1): %v", err)
 	}
-	buildTestImage(t, engine)
 	return engine
 }
 
-func baseImage(t *testing.T, engine *client.Client) string {
-	t.Helper()
+func baseImage(ctx context.Context, engine *client.Client) (string, error) {
 	if name := os.Getenv("SANDGATE_TEST_IMAGE"); name != "" {
-		return name
+		return name, nil
 	}
-	found, err := engine.ImageList(t.Context(), image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", "sandgate/sandbox"))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	found, err := engine.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", "sandgate/sandbox"))})
 	newest, name := int64(0), bareImage
 	for _, each := range found {
 		if each.Created > newest && len(each.RepoTags) > 0 {
 			newest, name = each.Created, each.RepoTags[0]
 		}
 	}
-	return name
+	return name, err
 }
 
-func testDockerfile(base string) string {
-	file := "FROM " + base + "\n"
-	if base == bareImage { // the sandbox image has done this already
-		file += "RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +\n"
-	}
-	return file + "COPY guestd " + guestPath + "\n"
-}
-
-// buildTestImage adds the test's guest to the base image. The engine's cache makes it quick.
-func buildTestImage(t *testing.T, engine *client.Client) {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "guestd")
-	compile := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./testdata/guest")
-	compile.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := compile.CombinedOutput(); err != nil {
-		t.Fatalf("build the test's guest: %v\n%s", err, out)
-	}
-	guest, err := os.ReadFile(binary)
+// buildTestImage adds the test's guest to the base image.
+func buildTestImage(ctx context.Context, engine *client.Client) error {
+	base, err := baseImage(ctx, engine)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
+	guest, err := compileTestGuest(ctx)
+	if err != nil {
+		return err
+	}
+	dockerfile := "FROM " + base + "\n"
+	if base == bareImage { // the sandbox image has done this already
+		dockerfile += "RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +\n"
+	}
+	dockerfile += "COPY guestd " + guestPath + "\n"
 	var files bytes.Buffer
 	archive := tar.NewWriter(&files)
-	for _, file := range []struct {
-		name string
-		body []byte
-	}{
-		{"Dockerfile", []byte(testDockerfile(baseImage(t, engine)))},
-		{"guestd", guest},
-	} {
+	for name, body := range map[string][]byte{"Dockerfile": []byte(dockerfile), "guestd": guest} {
 		// A fixed time keeps the engine's cache valid.
-		header := &tar.Header{Name: file.name, Mode: 0o755, Size: int64(len(file.body)), ModTime: time.Unix(1, 0)}
+		header := &tar.Header{Name: name, Mode: 0o755, Size: int64(len(body)), ModTime: time.Unix(1, 0)}
 		if err := archive.WriteHeader(header); err != nil {
-			t.Fatal(err)
+			return err
 		}
-		if _, err := archive.Write(file.body); err != nil {
-			t.Fatal(err)
+		if _, err := archive.Write(body); err != nil {
+			return err
 		}
 	}
 	if err := archive.Close(); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	built, err := engine.ImageBuild(t.Context(), &files, build.ImageBuildOptions{
-		Tags: []string{testImage}, Remove: true, ForceRemove: true, NetworkMode: "none",
+	built, err := engine.ImageBuild(ctx, &files, build.ImageBuildOptions{
+		Tags: []string{testImage()}, Remove: true, ForceRemove: true, NetworkMode: "none",
 	})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer built.Body.Close()
 	log, err := io.ReadAll(built.Body)
-	if err != nil || bytes.Contains(log, []byte(`"errorDetail"`)) {
-		t.Fatalf("build the test image: %v\n%s", err, log)
+	if err == nil && bytes.Contains(log, []byte(`"errorDetail"`)) {
+		err = fmt.Errorf("build: %s", log)
 	}
+	return err
+}
+
+func compileTestGuest(ctx context.Context) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "sandgate-test-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "guestd")
+	compile := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./testdata/guest")
+	compile.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := compile.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the test's guest: %w\n%s", err, out)
+	}
+	return os.ReadFile(binary)
 }
 
 // newTestDriver returns a driver with an owner of its own, whose containers are removed with the test.
 func newTestDriver(t *testing.T, adjust func(*Options)) *Driver {
 	t.Helper()
 	engine := testEngine(t)
-	options := Options{Image: testImage, Owner: "test-" + newName()}
+	options := Options{Image: testImage(), Owner: "test-" + newName()}
 	if adjust != nil {
 		adjust(&options)
 	}

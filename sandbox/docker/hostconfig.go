@@ -20,8 +20,9 @@ const (
 	// guestMemory is what the guest and an idle zygote need beside the user's memory under runc.
 	guestMemory = 16 * sandbox.MiB
 	// sentryMemory is that, and what the Sentry and its gofer need, under runsc: the engine's memory
-	// limit holds them too.
-	sentryMemory = 128 * sandbox.MiB
+	// limit holds them too. There the guest keeps the user to its limit, since the engine could only
+	// kill the whole sandbox; the engine's limit lies half as much again above, as room to act in.
+	sentryMemory = 256 * sandbox.MiB
 	// sentryPids is the least under which the Sentry's own host threads never hit the limit. If they do,
 	// the whole sandbox dies, so that under runsc the user is bounded by the nproc ulimit instead.
 	sentryPids = 1024
@@ -132,7 +133,7 @@ func (p plan) resources() container.Resources {
 	memory := p.spec.Limits.MemoryBytes + guestMemory
 	pids := int64(p.spec.Limits.MaxProcesses) + guestPids
 	if p.sentry() {
-		memory = p.spec.Limits.MemoryBytes + sentryMemory
+		memory = p.spec.Limits.MemoryBytes*3/2 + sentryMemory
 		pids = max(sentryPids, 4*pids)
 	}
 	resources := container.Resources{

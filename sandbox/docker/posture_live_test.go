@@ -104,7 +104,7 @@ func livePlan(driver *Driver, runtime string) plan {
 	spec := testSpec(runtime)
 	spec.Limits = spec.Limits.WithDefaults()
 	return plan{
-		spec: spec, uid: firstUID + 4242, image: testImage, labels: map[string]string{labelOwner: driver.options.Owner},
+		spec: spec, uid: firstUID + 4242, image: testImage(), labels: map[string]string{labelOwner: driver.options.Owner},
 		cgroupV1: driver.cgroupV1, appArmor: driver.appArmor, seccomp: driver.seccomp, orphanTimeout: time.Minute,
 	}
 }

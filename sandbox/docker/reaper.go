@@ -27,7 +27,6 @@ func (d *Driver) Sweep(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	removed := 0
 	tally := make(chan struct{}, len(strays))
 	err = d.forEach(strays, func(each container.Summary) error {
 		// It may have become ours since the list was made.
@@ -40,8 +39,7 @@ func (d *Driver) Sweep(ctx context.Context) (int, error) {
 		tally <- struct{}{}
 		return nil
 	})
-	removed = len(tally)
-	return removed, errors.Join(err, d.refreshForeign(ctx))
+	return len(tally), errors.Join(err, d.refreshForeign(ctx))
 }
 
 func (d *Driver) isNewer(found container.Summary) bool {

@@ -86,7 +86,7 @@ func TestTakeOverWhileTheFirstHolds(t *testing.T) {
 func plain(t *testing.T, driver *Driver, labels map[string]string) string {
 	t.Helper()
 	created, err := driver.engine.ContainerCreate(t.Context(),
-		&container.Config{Image: testImage, Cmd: []string{"true"}, Labels: labels},
+		&container.Config{Image: testImage(), Cmd: []string{"true"}, Labels: labels},
 		&container.HostConfig{NetworkMode: "none"}, nil, nil, newName())
 	if err != nil {
 		t.Fatal(err)

@@ -101,8 +101,8 @@ func (c *cell) run(ctx context.Context) (result *sandgatev1.RunResult, replace b
 		}
 	}
 	c.stop()
-	if err != nil {
-		return c.lost(), true
+	if err != nil || last.Status == "broken" {
+		return c.lost(err == nil), true
 	}
 	k.drain()
 	return c.finished(last), false
@@ -133,14 +133,20 @@ func (c *cell) end(why int32) bool {
 	c.why = why
 	c.mu.Unlock()
 	defer close(c.ending)
-	c.kernel.interrupt(c.number)
 	grace := time.NewTimer(interruptGrace)
 	defer grace.Stop()
-	select {
-	case <-c.done:
-	case <-grace.C:
-		c.kernel.kill()
-		return true
+	again := time.NewTicker(interruptAgain)
+	defer again.Stop()
+	for waiting := true; waiting; {
+		c.kernel.interrupt(c.number) // again and again: a first one may be swallowed
+		select {
+		case <-c.done:
+			waiting = false
+		case <-grace.C:
+			c.kernel.kill()
+			return true
+		case <-again.C:
+		}
 	}
 	if why != endedByInterrupt {
 		c.kernel.killSince(time.Since(c.started))
@@ -213,8 +219,8 @@ func (c *cell) blame(result *sandgatev1.RunResult, why int32) {
 	result.Note = "The code was interrupted on request."
 }
 
-// lost makes the result of a cell whose kernel died.
-func (c *cell) lost() *sandgatev1.RunResult {
+// lost makes the result of a cell whose kernel died, or is broken by what the code did to it.
+func (c *cell) lost(broken bool) *sandgatev1.RunResult {
 	result := &sandgatev1.RunResult{
 		Status:         sandgatev1.Status_STATUS_KILLED,
 		ExecutionCount: c.kernel.count.Load() + 1,
@@ -237,10 +243,12 @@ func (c *cell) lost() *sandgatev1.RunResult {
 	switch {
 	case why != 0:
 		c.blame(result, why)
-	case signal != "" && status.Signal() == unix.SIGKILL && c.kernel.guest.memory.ranOut(c.mark):
+	case broken:
+		result.Note = "The code damaged the Python process so that it could not go on."
+	case (!known || signal == "SIGKILL") && c.kernel.guest.memory.ranOut(c.mark):
 		result.Status, result.Note = sandgatev1.Status_STATUS_MEMORY, memoryNote
 	default:
-		result.Note = describeExit(signal, result.GetExitCode())
+		result.Note = describeExit(known, signal, result.GetExitCode())
 	}
 	result.Note = strings.TrimSpace(result.GetNote() + " A new one was started: variables and imports are gone, files are kept.")
 	return result

@@ -47,6 +47,7 @@ const (
 	defaultCell      = 300 * time.Second
 	defaultShell     = 60 * time.Second
 	interruptGrace   = 2 * time.Second
+	interruptAgain   = 250 * time.Millisecond
 	kernelStart      = 60 * time.Second
 	maxKernelMessage = 16 << 20
 	maxDisplays      = 1000     // displays of one cell

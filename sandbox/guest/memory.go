@@ -13,8 +13,17 @@ import (
 // memoryNote tells the reader what to do about memory.
 const memoryNote = "It ran out of the session's memory. Work on less data at a time, or create a session with a greater memory limit."
 
-// watchInterval is how often the memory of a sandbox is looked at.
-const watchInterval = 20 * time.Millisecond
+// nextLook returns when to look at the memory again: the less is used, the longer it takes to use it
+// up, and an idle sandbox should cost nothing.
+func nextLook(used, limit int64) time.Duration {
+	switch {
+	case used < limit/8:
+		return 200 * time.Millisecond
+	case used < limit/2:
+		return 50 * time.Millisecond
+	}
+	return 10 * time.Millisecond
+}
 
 // memoryWatch tells whether memory ran out, and, where the runtime would end the whole sandbox for
 // it, ends what uses most before that. On a shared kernel the cgroup kills one process and
@@ -81,29 +90,58 @@ func number(data []byte, name string) int64 {
 }
 
 func (m *memoryWatch) watch(ctx context.Context) {
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	buf := make([]byte, 2048)
-	over := 0 // looks in a row that found too much
+	var since time.Time // when it began to be too much; zero while it is not
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
 		n, _ := m.info.ReadAt(buf, 0)
 		used := (number(buf[:n], "MemTotal:") - number(buf[:n], "MemAvailable:")) << 10
-		if used <= m.limit {
-			over = 0
+		timer.Reset(nextLook(used, m.limit))
+		swarm := used > m.limit/2 && crowded()
+		if used <= m.limit && (!swarm || used <= m.limit*7/10) {
+			since = time.Time{}
 			continue
 		}
 		m.killed.Add(1)
-		if over++; over == 1 {
-			killGreatest()
-		} else {
+		switch {
+		case swarm || (!since.IsZero() && time.Since(since) > releaseTime):
 			killAll() // it grows faster than it can be looked at
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+			killGreatest()
 		}
 	}
+}
+
+// releaseTime is how long the memory of what was killed may take to come back.
+const releaseTime = 100 * time.Millisecond
+
+// crowd is the number of processes from which on looking at each takes too long. gVisor counts the
+// memory of a growing swarm late, some hundred MiB at a time, so that less is allowed to one.
+const crowd = 48
+
+// crowded reports whether there are many processes.
+func crowded() bool {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return true
+	}
+	defer closeAll(dir)
+	names, _ := dir.Readdirnames(-1)
+	processes := 0
+	for _, name := range names {
+		if name[0] >= '0' && name[0] <= '9' {
+			processes++
+		}
+	}
+	return processes > crowd
 }
 
 // killGreatest ends the call whose processes hold most memory together: a swarm is not stopped by

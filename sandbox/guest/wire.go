@@ -136,7 +136,10 @@ func (k *kernel) interruptNumber(cell int64) []byte {
 }
 
 // describeExit says for a reader how a kernel's process ended.
-func describeExit(signal string, code int32) string {
+func describeExit(known bool, signal string, code int32) string {
+	if !known {
+		return "The Python process died."
+	}
 	if signal != "" {
 		return fmt.Sprintf("The Python process was killed by %s.", signal)
 	}

@@ -68,6 +68,11 @@ Rich()"""
         result = self.ok("for i in range(3): display({'text/html': chr(233) * 3_000_000}, raw=True)")
         self.assertEqual([len(data["text/html"]) for data in result.displays], [3_000_000] * 3)
 
+    def test_what_escaping_makes_too_large(self):
+        code = "class A:\n    def _repr_html_(self): return chr(1) * 8_000_000\n    def __repr__(self): return 'A'\n"
+        self.assertIn("left out", self.ok(code + "A()").text)
+        self.assertIn("left out", self.ok("display(A())").displays[0]["text/plain"])
+
     def test_surrogates(self):
         result = self.ok("print('a\\udc80b'); display({'text/html': '\\ud800'}, raw=True)")
         self.assertEqual(result.stdout, "a\\udc80b\n")

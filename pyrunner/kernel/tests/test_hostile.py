@@ -33,6 +33,7 @@ BREAKERS = (
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); signal.pthread_sigmask(signal.SIG_BLOCK, {15})",
     "import gc; gc.disable(); gc.set_threshold(1)",
     "import sys; sys.setswitchinterval(1e-6)",
+    "import os; f = open('/home/user/f', 'w'); os.close(1); os.dup(f.fileno())",
 )
 
 
@@ -80,6 +81,16 @@ class BreakTest(KernelTest):
         self.run_cell("signal.setitimer(signal.ITIMER_REAL, 0)")
         time.sleep(0.01)
         self.run_cell("0")
+        self.still_works()
+
+    def test_alarm_in_idle_with_large_messages(self):
+        code = "import signal\ndef ring(*_): raise TimeoutError\nsignal.signal(signal.SIGALRM, ring)\nsignal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)"
+        self.run_cell(code)
+        for _ in range(30):
+            self.run_cell("x = '" + "z" * 300_000 + "'")
+            time.sleep(0.002)
+        self.run_cell("signal.setitimer(signal.ITIMER_REAL, 0)")
+        self.run_cell("signal.setitimer(signal.ITIMER_REAL, 0)")
         self.still_works()
 
     def test_large_messages_both_ways(self):

@@ -85,6 +85,7 @@ class InterruptTest(KernelTest):
             def storm(cell=self.kernel.cell, stop=stop):
                 while not stop.is_set():
                     self.kernel.interrupt(cell)
+                    time.sleep(0.00002)
 
             thread = threading.Thread(target=storm)
             if number % 3:

@@ -51,7 +51,7 @@ func Serve(ctx context.Context, stream io.ReadWriteCloser, handler http.Handler,
 // serveHolders serves one holder after another until the stream ends.
 func serveHolders(ctx context.Context, link *link, handler http.Handler, alive *heartbeat) error {
 	queue := &holders{link: link, alive: alive, current: newConn(link, 0, alive)}
-	queue.current.end() // nobody yet
+	queue.current.end()     // nobody yet
 	server := &http.Server{ //nolint:gosec // G112: the only client is the gateway, whose headers may take as long as they do
 		Handler:     handler,
 		Protocols:   protocols(),
