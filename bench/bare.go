@@ -6,11 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
-
-	"golang.org/x/net/http2"
 )
 
 // bare is the floor's program in a container of the sandbox image: the same runtime, no network, no
@@ -19,7 +18,7 @@ type bare struct {
 	engine *engine
 	id     string
 	conn   *attached
-	client *http2.ClientConn
+	client *http.Client
 }
 
 // startBare starts a bare guest and waits until its Python answers.
@@ -46,10 +45,27 @@ func (e *engine) startBare(ctx context.Context, runtime string) (_ *bare, err er
 	if _, err := e.docker(ctx, "start", id); err != nil {
 		return nil, err
 	}
-	if b.client, err = (&http2.Transport{AllowHTTP: true}).NewClientConn(b.conn); err != nil {
-		return nil, fmt.Errorf("speak HTTP/2 with a bare guest: %w", err)
-	}
+	b.client = newClientOver(b.conn)
 	return b, b.eval(ctx)
+}
+
+// newClientOver returns a client that speaks HTTP/2 over one connection, and never makes another.
+func newClientOver(conn net.Conn) *http.Client {
+	conns := make(chan net.Conn, 1)
+	conns <- conn
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Client{Transport: &http.Transport{
+		Protocols: protocols,
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			select {
+			case conn := <-conns:
+				return conn, nil
+			default:
+				return nil, errors.New("the connection has ended")
+			}
+		},
+	}}
 }
 
 // startBares starts n bare guests. On failure none is left.
@@ -74,12 +90,12 @@ func (e *engine) startBares(ctx context.Context, runtime string, n int) ([]*bare
 
 // closeBares ends bare guests, whichever of them fail to.
 func closeBares(ctx context.Context, guests []*bare) error {
-	errs := make([]error, len(guests))
-	err := together(context.WithoutCancel(ctx), len(guests), atOnce, func(ctx context.Context, i int) error {
+	errs := make([]error, len(guests)+1)
+	errs[len(guests)] = together(context.WithoutCancel(ctx), len(guests), atOnce, func(ctx context.Context, i int) error {
 		errs[i] = guests[i].Close(ctx)
 		return nil
 	})
-	return errors.Join(append(errs, err)...)
+	return errors.Join(errs...)
 }
 
 // eval asks the guest's Python for 1+1.
@@ -105,7 +121,7 @@ func (b *bare) post(ctx context.Context, path string, body []byte) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	response, err := b.client.RoundTrip(request)
+	response, err := b.client.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("ask a bare guest: %w", err)
 	}
@@ -121,10 +137,9 @@ func (b *bare) post(ctx context.Context, path string, body []byte) ([]byte, erro
 func (b *bare) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 	defer cancel()
-	var errs []error
-	if b.conn != nil {
-		errs = append(errs, ignoreClosed(b.conn.Close()))
-	}
 	_, err := b.engine.docker(ctx, "rm", "-f", b.id)
-	return errors.Join(append(errs, err)...)
+	if b.conn != nil {
+		err = errors.Join(err, ignoreClosed(b.conn.Close()))
+	}
+	return err
 }

@@ -21,7 +21,7 @@ type scale struct {
 	window    time.Duration // of a round that counts calls
 	creations int           // sessions taken from the pool
 	cold      int           // sessions made cold
-	contexts  int           // contexts made
+	contexts  int           // rounds of making contexts
 	idle      int           // sessions that wait idle
 	burst     int           // sessions asked for at once
 	flood     int           // bytes written to stdout
@@ -31,12 +31,12 @@ func newScale(quick bool) scale {
 	if quick {
 		return scale{
 			rounds: 5, batch: 40, window: 500 * time.Millisecond,
-			creations: 20, cold: 5, contexts: 15, idle: 10, burst: 20, flood: 128 << 20,
+			creations: 20, cold: 5, contexts: 5, idle: 10, burst: 20, flood: 128 << 20,
 		}
 	}
 	return scale{
 		rounds: 15, batch: 100, window: 2 * time.Second,
-		creations: 100, cold: 15, contexts: 60, idle: 20, burst: 100, flood: 1 << 30,
+		creations: 100, cold: 15, contexts: 25, idle: 20, burst: 100, flood: 1 << 30,
 	}
 }
 

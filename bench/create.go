@@ -16,9 +16,11 @@ const (
 	warmPool     = 2                      // sandboxes kept ready for B3: what a gateway keeps by default
 	warmBudget   = 3.0                    // ms, p50
 	warmSlowest  = 10.0                   // ms, p99
-	calm         = 100 * time.Millisecond // after the pool has filled, for the engine to come to rest
+	calm         = 100 * time.Millisecond // between things that are to be measured at rest
 	coldFactor   = 1.15
 	contextLimit = 5.0 // ms
+
+	contextsInRow = 8 // made without a pause; a session may hold 16
 )
 
 // measureWarm is B3: sessions taken from a full pool.
@@ -86,41 +88,68 @@ statistics.median(fork() for _ in range(20))
 `
 
 // measureContext is B5: one more kernel with numpy and pandas imported, against a fork of such a one.
+// It is measured at two paces: as an agent asks, now and then, and as fast as answers come.
 func measureContext(ctx context.Context, r *rig) ([]row, error) {
 	s, err := r.session(ctx, "data")
 	if err != nil {
 		return nil, err
 	}
-	var times, floors []float64
-	const perRound = 5
-	for i := range r.scale.contexts + perRound {
-		name := fmt.Sprintf("bench-%d", i)
+	var calmly, quickly, floors []float64
+	for i := range r.scale.contexts + 1 {
+		if err := pause(ctx, calm); err != nil { // the kernels of the last round are still being reaped
+			return nil, err
+		}
+		floor, err := s.fork(ctx)
+		if err != nil {
+			return nil, err
+		}
+		slow, err := s.contexts(ctx, 1)
+		if err != nil {
+			return nil, err
+		}
+		fast, err := s.contexts(ctx, contextsInRow)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 { // the first warms up
+			floors, calmly, quickly = append(floors, floor), append(calmly, slow...), append(quickly, fast...)
+		}
+	}
+	result := func(pace string, times []float64) row {
+		what := "new context with numpy, pandas, p50: " + pace
+		return row{What: what, Unit: "ms", Value: median(times)}.against(median(floors)).atMost(contextLimit)
+	}
+	return []row{result("now and then", calmly), result("back to back", quickly)}, nil
+}
+
+// contexts waits a moment, makes n contexts without a pause, and deletes them again. It returns how
+// long each took to make, in milliseconds.
+func (s *session) contexts(ctx context.Context, n int) ([]float64, error) {
+	if err := pause(ctx, calm); err != nil {
+		return nil, err
+	}
+	times := make([]float64, 0, n)
+	for i := range n {
+		request := &sandgatev1.CreateContextRequest{SessionId: s.id, ContextId: contextName(i)}
 		took, err := timed(ctx, func(ctx context.Context) error {
-			_, err := s.python.CreateContext(ctx, &sandgatev1.CreateContextRequest{SessionId: s.id, ContextId: name})
+			_, err := s.python.CreateContext(ctx, request)
 			return err
 		})
 		if err != nil {
 			return nil, fmt.Errorf("create a context: %w", err)
 		}
-		_, err = s.python.DeleteContext(ctx, &sandgatev1.DeleteContextRequest{SessionId: s.id, ContextId: name})
-		if err != nil {
+		times = append(times, took)
+	}
+	for i := range n {
+		request := &sandgatev1.DeleteContextRequest{SessionId: s.id, ContextId: contextName(i)}
+		if _, err := s.python.DeleteContext(ctx, request); err != nil {
 			return nil, fmt.Errorf("delete a context: %w", err)
 		}
-		if i < perRound { // warms up
-			continue
-		}
-		times = append(times, took)
-		if i%perRound == 0 {
-			floor, err := s.fork(ctx)
-			if err != nil {
-				return nil, err
-			}
-			floors = append(floors, floor)
-		}
 	}
-	what := "new context with numpy and pandas imported, p50"
-	return []row{row{What: what, Unit: "ms", Value: median(times)}.against(median(floors)).atMost(contextLimit)}, nil
+	return times, nil
 }
+
+func contextName(i int) string { return fmt.Sprintf("bench-%d", i) }
 
 // fork returns the median time of a fork inside the session, in milliseconds.
 func (s *session) fork(ctx context.Context) (float64, error) {

@@ -222,8 +222,7 @@ func (g *gateway) stop() error {
 		}
 		return nil
 	case <-timer.C:
-		err := g.process.Process.Kill()
-		<-g.exited
-		return errors.Join(errors.New("the gateway did not stop in time and was killed"), err)
+		killed := g.process.Process.Kill()
+		return errors.Join(errors.New("the gateway did not stop in time and was killed"), killed, <-g.exited)
 	}
 }

@@ -56,6 +56,7 @@ type options struct {
 	quick    bool
 	cpu      bool
 	image    string
+	sandgate string // empty: built from this tree
 	out      string
 }
 
@@ -67,6 +68,7 @@ func parseFlags(args []string) (options, error) {
 	set.BoolVar(&o.quick, "quick", false, "fewer samples: a first look in a few minutes")
 	set.BoolVar(&o.cpu, "cpu", false, "also show, below B1 and B2, the time inside the guest and each program's processor time per call")
 	set.StringVar(&o.image, "image", "sandgate/sandbox:latest", "sandbox image")
+	set.StringVar(&o.sandgate, "sandgate", "", "binary to measure, to compare two of them; built from this tree if empty")
 	set.StringVar(&o.out, "out", filepath.Join("bench", "out.json"), "file for the results")
 	if err := set.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -115,10 +117,16 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	// Both are built anew, so that what is measured is this tree.
-	floor, binary := filepath.Join(dir, "floor"), filepath.Join(dir, "sandgate")
-	if err := errors.Join(build(ctx, floor, "./bench/floor"), build(ctx, binary, "./cmd/sandgate")); err != nil {
+	floor := filepath.Join(dir, "floor")
+	if err := build(ctx, floor, "./bench/floor"); err != nil {
 		return err
+	}
+	binary := o.sandgate
+	if binary == "" {
+		binary = filepath.Join(dir, "sandgate") // anew, so that what is measured is this tree
+		if err := build(ctx, binary, "./cmd/sandgate"); err != nil {
+			return err
+		}
 	}
 	e := &engine{image: o.image, owner: fmt.Sprintf("bench-%d", os.Getpid()), socket: socket, floor: floor}
 	defer func() {

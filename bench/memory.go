@@ -46,12 +46,16 @@ func measureIdle(ctx context.Context, r *rig) ([]row, error) {
 		}
 	}
 	got := medians(used)
+	if got[0] <= 0 {
+		return nil, fmt.Errorf("%d bare guests took %.1f MiB each: too much else went on on this machine", r.scale.idle, got[0])
+	}
 	what := fmt.Sprintf("idle session, drop of MemAvailable over %d", r.scale.idle)
 	return []row{row{What: what, Unit: "MiB", Value: got[1]}.against(got[0]).atMost(idleFactor * got[0])}, nil
 }
 
-// drop starts n things, returns how many MiB each took of the available memory, and ends them.
-func drop(ctx context.Context, n int, start func(ctx context.Context, n int) (func(context.Context) error, error)) (used float64, err error) {
+// drop starts n things, ends them, and returns how many MiB of the available memory each took while it
+// was there. Looking both before and after cancels what else grew or shrank meanwhile.
+func drop(ctx context.Context, n int, start func(ctx context.Context, n int) (func(context.Context) error, error)) (float64, error) {
 	before, err := available(ctx)
 	if err != nil {
 		return 0, err
@@ -60,23 +64,26 @@ func drop(ctx context.Context, n int, start func(ctx context.Context, n int) (fu
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, end(ctx)) }()
+	during, err := available(ctx)
+	if err := errors.Join(err, end(ctx)); err != nil {
+		return 0, err
+	}
 	after, err := available(ctx)
-	return (before - after) / float64(n), err
+	return ((before+after)/2 - during) / float64(n), err
 }
 
 // idleSessions starts sessions that have run one cell each.
 func (r *rig) idleSessions(ctx context.Context, n int) (func(context.Context) error, error) {
 	sessions := make([]*session, n)
 	end := func(ctx context.Context) error {
-		errs := make([]error, n)
-		err := together(context.WithoutCancel(ctx), n, atOnce, func(ctx context.Context, i int) error {
+		errs := make([]error, n+1)
+		errs[n] = together(context.WithoutCancel(ctx), n, atOnce, func(ctx context.Context, i int) error {
 			if sessions[i] != nil {
 				errs[i] = sessions[i].Close(ctx)
 			}
 			return nil // the others go on
 		})
-		return errors.Join(append(errs, err)...)
+		return errors.Join(errs...)
 	}
 	err := together(ctx, n, atOnce, func(ctx context.Context, i int) (err error) {
 		if sessions[i], err = r.client.create(ctx, &sandgatev1.CreateSessionRequest{}); err != nil {

@@ -153,8 +153,11 @@ func (s *Sessions) Recover(ctx context.Context, reconcile func(keep func(sandbox
 		}
 	}
 	boxes, err := reconcile(func(sandboxID string) bool { return wanted[sandboxID] != nil })
-	if err != nil {
+	if err != nil && (len(boxes) == 0 || errors.Is(err, sandbox.ErrUnavailable)) {
 		return errors.Join(fmt.Errorf("reconcile sandboxes: %w", err), closeAll(boxes))
+	}
+	if err != nil { // what was kept is good; the rest is left to whoever sweeps
+		s.opts.Logger.Warn("some sandboxes could not be removed", "err", err)
 	}
 	var strays []sandbox.Sandbox
 	for _, box := range boxes {

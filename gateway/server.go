@@ -28,7 +28,7 @@ const (
 	pingTimeout        = 15 * time.Second
 	writeTimeout       = time.Minute // for a client that takes nothing
 	maxConnections     = 4096
-	compressMinBytes   = 16 << 10    // below, compressing costs more than it saves
+	compressMinBytes   = 16 << 10 // below, compressing costs more than it saves
 	defaultMaxCalls    = 512
 	forcedEnd          = 3 * time.Second // for calls to end once they are cancelled
 	connectionShutdown = 5 * time.Second

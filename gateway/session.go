@@ -48,11 +48,8 @@ func newSessionID() string {
 		WithPadding(base32.NoPadding).EncodeToString(random[:])
 }
 
-// renew begins a session's lease anew. A lost session's is left to run out.
+// renew begins a session's lease anew.
 func (s *Sessions) renew(sess *session) {
-	if sess.lost.Load() != nil {
-		return
-	}
 	sess.renewed.Store(int64(time.Since(s.base)))
 	if !sess.dirty.Load() {
 		sess.dirty.Store(true)

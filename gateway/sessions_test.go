@@ -257,6 +257,7 @@ func TestExtendSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, nil)
 		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{}).GetId()
+		synctest.Wait() // the keeper has gone to sleep for longer than the new lease
 		res, err := h.extendSession(t.Context(), &sandgatev1.ExtendSessionRequest{SessionId: id, IdleTimeout: durationpb.New(time.Second)})
 		if err != nil || res.GetSession().GetIdleTimeout().AsDuration() != time.Second {
 			t.Fatal(res, err)
@@ -268,6 +269,19 @@ func TestExtendSession(t *testing.T) {
 		synctest.Wait()
 		_, err = h.extendSession(t.Context(), &sandgatev1.ExtendSessionRequest{SessionId: id})
 		wantError(t, err, connect.CodeNotFound, ReasonSessionNotFound)
+	})
+}
+
+func TestShortLeaseOfANewSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, nil)
+		synctest.Wait()
+		h.mustCreate(t, &sandgatev1.CreateSessionRequest{IdleTimeout: durationpb.New(time.Second)})
+		pass(1100 * time.Millisecond)
+		synctest.Wait()
+		if h.Counts() != (SessionCounts{}) {
+			t.Errorf("counts %+v", h.Counts())
+		}
 	})
 }
 
@@ -400,6 +414,9 @@ func TestListSessions(t *testing.T) {
 	if got := list(&sandgatev1.ListSessionsRequest{Metadata: map[string]string{"odd": "1"}}); fmt.Sprint(got) != fmt.Sprint([]string{want[1], want[3]}) {
 		t.Errorf("odd ones: %v", got)
 	}
+	if res, err := h.listSessions(t.Context(), &sandgatev1.ListSessionsRequest{PageSize: 5}); err != nil || res.GetNextPageToken() != "" {
+		t.Errorf("a page that holds all has a next one: %v, %v", res, err)
+	}
 	for _, token := range []string{"!", "bm9wZQ", strings.Repeat("A", 100)} {
 		_, err := h.listSessions(t.Context(), &sandgatev1.ListSessionsRequest{PageToken: token})
 		wantError(t, err, connect.CodeInvalidArgument, ReasonInvalidArgument)
@@ -450,6 +467,9 @@ func TestRecover(t *testing.T) {
 	old := rows[ids[2]]
 	old.HardExpiresAt = time.Now().Add(-time.Second)
 	rows[ids[2]] = old
+	due := rows[ids[0]] // its lease ran out while the gateway was down
+	due.IdleExpiresAt = time.Now().Add(-time.Hour)
+	rows[ids[0]] = due
 	spec := first.engine.boxes[0].spec
 
 	second := newHouse(t, func(o *SessionOptions) { o.Store = &memory{rows: rows} })
@@ -465,14 +485,14 @@ func TestRecover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	box, err := second.Sandbox(t.Context(), ids[0])
-	if err != nil || box != sandbox.Sandbox(adopted) {
-		t.Errorf("adopted session: %v, %v", box, err)
-	}
 	res, err := second.getSession(t.Context(), &sandgatev1.GetSessionRequest{SessionId: ids[0]})
 	if err != nil || res.GetSession().GetTemplate() != "data" || res.GetSession().GetMetadata()["n"] != "0" ||
 		time.Until(res.GetSession().GetIdleExpiresAt().AsTime()) < defaultIdleTimeout-time.Minute {
 		t.Errorf("adopted session: %v, %v", res, err)
+	}
+	box, err := second.Sandbox(t.Context(), ids[0])
+	if err != nil || box != sandbox.Sandbox(adopted) {
+		t.Errorf("adopted session: %v, %v", box, err)
 	}
 	_, err = second.Sandbox(t.Context(), ids[1])
 	wantError(t, err, connect.CodeFailedPrecondition, ReasonSessionLost)

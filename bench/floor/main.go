@@ -17,8 +17,6 @@ import (
 	"os/exec"
 	"sync"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // maxBody bounds what one request may carry.
@@ -49,8 +47,12 @@ func run() error {
 	routes := http.NewServeMux()
 	routes.HandleFunc("POST /eval", w.serve)
 	routes.HandleFunc("POST /echo", echo)
-	server := &http2.Server{}
-	server.ServeConn(stdio{}, &http2.ServeConnOpts{Handler: routes})
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Handler: routes, Protocols: protocols, ReadHeaderTimeout: time.Minute}
+	if err := server.Serve(newOnlyConn()); !errors.Is(err, io.EOF) {
+		return errors.Join(err, w.close())
+	}
 	return w.close()
 }
 
@@ -121,17 +123,51 @@ func (k *worker) close() error {
 	return errors.Join(k.in.Close(), k.process.Wait())
 }
 
-// stdio is stdin and stdout as the connection that HTTP/2 runs on.
-type stdio struct{}
+// onlyConn is a listener to which one caller comes, over stdin and stdout.
+type onlyConn struct {
+	callers chan net.Conn
+	gone    chan struct{} // closed when that caller has left
+}
 
-func (stdio) Read(p []byte) (int, error)       { return os.Stdin.Read(p) }
-func (stdio) Write(p []byte) (int, error)      { return os.Stdout.Write(p) }
-func (stdio) Close() error                     { return errors.Join(os.Stdin.Close(), os.Stdout.Close()) }
-func (stdio) LocalAddr() net.Addr              { return address{} }
-func (stdio) RemoteAddr() net.Addr             { return address{} }
-func (stdio) SetDeadline(time.Time) error      { return nil }
-func (stdio) SetReadDeadline(time.Time) error  { return nil }
-func (stdio) SetWriteDeadline(time.Time) error { return nil }
+func newOnlyConn() *onlyConn {
+	l := &onlyConn{callers: make(chan net.Conn, 1), gone: make(chan struct{})}
+	l.callers <- &stdio{leave: sync.OnceFunc(func() { close(l.gone) })}
+	return l
+}
+
+// Accept returns the caller, and io.EOF once it has left.
+func (l *onlyConn) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.callers:
+		return conn, nil
+	case <-l.gone:
+		return nil, io.EOF
+	}
+}
+
+// Close does nothing: the caller stays.
+func (l *onlyConn) Close() error { return nil }
+
+// Addr is that of either end.
+func (l *onlyConn) Addr() net.Addr { return address{} }
+
+// stdio is stdin and stdout as the connection that HTTP/2 runs on.
+type stdio struct{ leave func() }
+
+func (*stdio) Read(p []byte) (int, error)  { return os.Stdin.Read(p) }
+func (*stdio) Write(p []byte) (int, error) { return os.Stdout.Write(p) }
+
+// Close ends the connection. The streams stay open, as the process is about to end.
+func (s *stdio) Close() error {
+	s.leave()
+	return nil
+}
+
+func (*stdio) LocalAddr() net.Addr              { return address{} }
+func (*stdio) RemoteAddr() net.Addr             { return address{} }
+func (*stdio) SetDeadline(time.Time) error      { return nil }
+func (*stdio) SetReadDeadline(time.Time) error  { return nil }
+func (*stdio) SetWriteDeadline(time.Time) error { return nil }
 
 // address is that of either end.
 type address struct{}

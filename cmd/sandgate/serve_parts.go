@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"github.com/sandgate/sandgate/gateway/store"
 	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/docker"
+	"github.com/sandgate/sandgate/sandbox/guest/health"
 )
 
 // gatewayParts is a gateway with everything that it stands on.
@@ -133,7 +135,7 @@ func (g *gatewayParts) openPool(context.Context) error {
 	for template, count := range map[string]int{"python": g.cfg.PoolPython, "data": g.cfg.PoolData} {
 		ready[sandbox.Spec{Template: template, Runtime: g.runtime, Limits: limits}] = count
 	}
-	pool := sandbox.NewPool(g.driver, sandbox.PoolOptions{Ready: ready, Check: checkGuest, Log: g.log})
+	pool := sandbox.NewPool(g.driver, sandbox.PoolOptions{Ready: ready, Check: health.Check, Log: g.log})
 	g.pool.Store(pool)
 	g.undo.add("empty the pool", pool.Close)
 	return nil
@@ -151,9 +153,13 @@ func (g *gatewayParts) openServer(ctx context.Context) error {
 		Logger:         g.log,
 		AllowedHosts:   g.cfg.AllowedHosts,
 		AllowedOrigins: g.cfg.AllowedOrigins,
-		Gauges:         g.poolGauges(),
-		CertFile:       g.cfg.TLSCert,
-		KeyFile:        g.cfg.TLSKey,
+		Checks: map[string]gateway.Readiness{
+			"engine": g.driver,
+			"pool":   gateway.ReadinessFunc(g.poolReady),
+		},
+		Gauges:   g.poolGauges(),
+		CertFile: g.cfg.TLSCert,
+		KeyFile:  g.cfg.TLSKey,
 	})
 	if err != nil {
 		return err
@@ -171,6 +177,17 @@ func (g *gatewayParts) openServer(ctx context.Context) error {
 		}
 		return err
 	})
+	return nil
+}
+
+// poolReady returns nil if a sandbox of every template that is kept warm waits.
+func (g *gatewayParts) poolReady(context.Context) error {
+	ready, wanted := g.pool.Load().Ready()
+	for spec := range wanted {
+		if ready[spec] == 0 {
+			return fmt.Errorf("no warm sandbox of template %q", spec.Template)
+		}
+	}
 	return nil
 }
 

@@ -76,6 +76,11 @@ func (c *instance) watch() {
 		detached = true
 		c.err = fmt.Errorf("sandbox %s: the driver let go of it: %w", c.name, sandbox.ErrClosed)
 	case <-c.channel.Done():
+		if errors.Is(c.channel.Err(), channel.ErrSuperseded) { // it lives on, and is not ours to remove
+			detached = true
+			c.err = fmt.Errorf("sandbox %s: %w: %w", c.name, sandbox.ErrLost, channel.ErrSuperseded)
+			break
+		}
 		c.err = fmt.Errorf("sandbox %s: %w: %w", c.name, sandbox.ErrLost, c.explain())
 	}
 	// Users learn of the end before the engine has done its part, which takes a while.
@@ -100,7 +105,11 @@ func (c *instance) explain() error {
 	case err != nil:
 		return fmt.Errorf("the engine does not say why: %w", err)
 	}
-	return errors.New(c.epitaph(found.State))
+	why := errors.New(c.epitaph(found.State))
+	if found.State.OOMKilled && !found.State.Running {
+		return fmt.Errorf("%w: %w", sandbox.ErrMemory, why)
+	}
+	return why
 }
 
 // settled inspects the container. The stream ends a moment before the engine records the exit, so that
@@ -109,7 +118,7 @@ func (c *instance) settled(ctx context.Context) (container.InspectResponse, erro
 	var found container.InspectResponse
 	var err error
 	for _, pause := range []time.Duration{0, 20 * time.Millisecond, 80 * time.Millisecond, 400 * time.Millisecond} {
-		time.Sleep(pause)
+		time.Sleep(pause) //nolint:forbidigo // the engine tells nobody when it has recorded an exit
 		found, err = c.driver.engine.ContainerInspect(ctx, c.id)
 		if err != nil || !found.State.Running {
 			break

@@ -212,3 +212,11 @@ func hasSecurityOption(options []string, name string) bool {
 		return first == "name="+name
 	})
 }
+
+// Ready returns nil if the engine answers. The error wraps sandbox.ErrUnavailable.
+func (d *Driver) Ready(ctx context.Context) error {
+	if _, err := d.engine.Ping(ctx); err != nil {
+		return d.classify("ping the engine", err)
+	}
+	return nil
+}

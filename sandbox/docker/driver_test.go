@@ -24,6 +24,7 @@ func waitDone(t *testing.T, made sandbox.Sandbox) {
 
 func TestCreateAnswersAndCloses(t *testing.T) {
 	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
 		driver := newTestDriver(t, nil)
 		made := create(t, driver, testSpec(runtime))
 		answer, err := post(t.Context(), made.Transport(), "/echo", "hello")
@@ -56,6 +57,7 @@ func TestCreateAnswersAndCloses(t *testing.T) {
 
 func TestBulkBytesSurvive(t *testing.T) {
 	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
 		made := create(t, newTestDriver(t, nil), testSpec(runtime))
 		body := strings.Repeat("0123456789abcdef", 1<<18)
 		var group sync.WaitGroup
@@ -100,6 +102,7 @@ func TestParallelCreatesHaveTheirOwnUsers(t *testing.T) {
 
 func TestLossIsExplained(t *testing.T) {
 	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
 		for _, test := range []struct {
 			name, path string
 			want       []string
@@ -135,6 +138,7 @@ func TestLossIsExplained(t *testing.T) {
 
 func TestKilledFromOutside(t *testing.T) {
 	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
 		driver := newTestDriver(t, nil)
 		made := create(t, driver, testSpec(runtime))
 		if err := driver.engine.ContainerRemove(t.Context(), made.ID(), container.RemoveOptions{Force: true}); err != nil {
@@ -152,6 +156,7 @@ func TestKilledFromOutside(t *testing.T) {
 
 func TestFailedCreateLeavesNothing(t *testing.T) {
 	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
 		t.Run("guest crashes", func(t *testing.T) {
 			driver := newTestDriver(t, nil)
 			spec := testSpec(runtime)

@@ -133,7 +133,7 @@ func buildTestImage(ctx context.Context, engine *client.Client) error {
 	if err != nil {
 		return err
 	}
-	defer built.Body.Close()
+	defer func() { _ = built.Body.Close() }()
 	log, err := io.ReadAll(built.Body)
 	if err == nil && bytes.Contains(log, []byte(`"errorDetail"`)) {
 		err = fmt.Errorf("build: %s", log)
@@ -146,7 +146,7 @@ func compileTestGuest(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	binary := filepath.Join(dir, "guestd")
 	compile := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./testdata/guest")
 	compile.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -238,7 +238,7 @@ func post(ctx context.Context, transport http.RoundTripper, path, body string) (
 	if err != nil {
 		return "", err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	answer, err := io.ReadAll(response.Body)
 	if response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("the guest answers %s: %s", response.Status, answer)

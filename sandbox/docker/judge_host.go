@@ -67,13 +67,14 @@ func judgeImage(f facts) Finding {
 	case f.image == nil:
 		return finding.verdict(StateFail, fmt.Sprintf("%s: %v", f.options.Image, f.imageErr), "`make setup` builds it")
 	}
-	value := f.options.Image + " " + f.image.ID
+	var value strings.Builder
+	value.WriteString(f.options.Image + " " + f.image.ID)
 	if f.image.Config != nil {
 		for _, key := range sortedKeys(f.image.Config.Labels) {
-			value += fmt.Sprintf(" %s=%s", key, f.image.Config.Labels[key])
+			fmt.Fprintf(&value, " %s=%s", key, f.image.Config.Labels[key])
 		}
 	}
-	return finding.verdict(StateOK, value, "")
+	return finding.verdict(StateOK, value.String(), "")
 }
 
 // judgeImageConfig looks for what an image adds to each of its containers whatever they are asked to be.

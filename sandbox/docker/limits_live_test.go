@@ -32,6 +32,7 @@ print(len(children))
 // shared a uid of the host.
 func TestForkBombsStayApart(t *testing.T) {
 	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
 		driver := newTestDriver(t, nil)
 		spec := testSpec(runtime)
 		spec.Limits.MemoryBytes = 512 * sandbox.MiB
@@ -80,6 +81,7 @@ def count(where):
 print(fill("/home/user/f"), fill("/tmp/f"), fill("/dev/shm/f"), count("/home/user"))
 `
 	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
 		driver := newTestDriver(t, nil)
 		spec := testSpec(runtime)
 		spec.Limits.WorkspaceBytes = 8 * sandbox.MiB

@@ -62,7 +62,7 @@ func Inspect(ctx context.Context, options InspectOptions) (Posture, error) {
 	if err != nil {
 		return Posture{}, err
 	}
-	defer engine.Close()
+	defer func() { _ = engine.Close() }()
 	return judge(collect(ctx, engine, options)), nil
 }
 

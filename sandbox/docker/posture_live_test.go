@@ -148,6 +148,7 @@ func (r *report) lookFromHost(pid int) {
 
 func TestPostureOfALiveSandbox(t *testing.T) {
 	forRuntimes(t, func(t *testing.T, name string) {
+		t.Helper()
 		got := observe(t, name, probing{syscalls: runtime.GOARCH == "amd64", walk: true}, nil)
 		for _, oracle := range oracles(name) {
 			for _, found := range oracle.violations(got) {

@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,7 @@ func successor(t *testing.T, driver *Driver) *Driver {
 
 func TestReconcileTakesOverAndRemoves(t *testing.T) {
 	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
 		first := newTestDriver(t, nil)
 		stays, goes := create(t, first, testSpec(runtime)), create(t, first, testSpec(runtime))
 		if got := run(t, stays.Transport(), false, "", "sh", "-c", "echo kept > /home/user/file").Code; got != 0 {
@@ -60,6 +62,7 @@ func TestReconcileTakesOverAndRemoves(t *testing.T) {
 // A second attach must work even while the first connection, of a gateway that hangs, is open.
 func TestTakeOverWhileTheFirstHolds(t *testing.T) {
 	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
 		first := newTestDriver(t, nil)
 		made := create(t, first, testSpec(runtime))
 		second := successor(t, first)
@@ -158,7 +161,8 @@ func TestReaperSweeps(t *testing.T) {
 	plain(t, driver, map[string]string{labelOwner: driver.options.Owner})
 	reaper := StartReaper(driver, 20*time.Millisecond)
 	defer reaper.Close()
-	for deadline := time.Now().Add(time.Minute); len(owned(t, driver)) > 0; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(owned(t, driver)) > 0; {
+		time.Sleep(20 * time.Millisecond) //nolint:forbidigo // the reaper tells nobody when it is done
 		if time.Now().After(deadline) {
 			t.Fatal("the reaper removed nothing")
 		}
@@ -194,10 +198,7 @@ func TestLabelsRoundTrip(t *testing.T) {
 		if key == labelOwner || key == labelTemplate {
 			continue
 		}
-		broken := map[string]string{}
-		for k, v := range labels {
-			broken[k] = v
-		}
+		broken := maps.Clone(labels)
 		broken[key] = "x"
 		if _, err := parseLabels(broken); err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("a bad label %s gives %v", key, err)

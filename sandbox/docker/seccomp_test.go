@@ -90,6 +90,7 @@ func TestOrdinaryProgramsWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
 		driver := newTestDriver(t, nil)
 		spec := testSpec(runtime)
 		spec.Limits.MemoryBytes = 1 << 30

@@ -25,7 +25,8 @@ type slots struct {
 
 // newSlots starts at a random uid, so that two gateways on one engine hardly ever meet.
 func newSlots() *slots {
-	return &slots{next: rand.IntN(uidCount), owned: map[int]string{}, foreign: map[int]struct{}{}}
+	start := rand.IntN(uidCount) //nolint:gosec // chosen to spread, not to hide
+	return &slots{next: start, owned: map[int]string{}, foreign: map[int]struct{}{}}
 }
 
 // take reserves a uid for the container called name.

@@ -1835,13 +1835,12 @@ var File_sandgate_v1_python_proto protoreflect.FileDescriptor
 
 const file_sandgate_v1_python_proto_rawDesc = "" +
 	"\n" +
-	"\x18sandgate/v1/python.proto\x12\vsandgate.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sandgate/v1/tool.proto\"\x99\x03\n" +
+	"\x18sandgate/v1/python.proto\x12\vsandgate.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sandgate/v1/tool.proto\"\x9b\x03\n" +
 	"\n" +
 	"RunRequest\x12&\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12\x1e\n" +
-	"\x04code\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05(\x80\x80\x80\x02R\x04code\x12&\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12 \n" +
+	"\x04code\x18\x02 \x01(\tB\f\xbaH\tr\a\x10\x01(\x80\x80\x80\x02R\x04code\x12&\n" +
 	"\n" +
 	"context_id\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\tcontextId\x12C\n" +
 	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x05*\x00R\atimeout\x126\n" +

@@ -213,6 +213,25 @@ func TestOlderEpochIsNotAcknowledged(t *testing.T) {
 	}
 }
 
+// Two gateways may read the same output for a moment: the older one learns that it is out.
+func TestOlderHolderLearnsThatItIsOut(t *testing.T) {
+	s := newStdio(t)
+	serve(t, s, echo())
+	client, err := Dial(t.Context(), s.attach(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	other := newLink(duplex{nil, s.inW, nil})
+	if err := other.write(kindSync, 11, make([]byte, nonceSize)); err != nil {
+		t.Fatal(err)
+	}
+	<-client.Done()
+	if !errors.Is(client.Err(), ErrSuperseded) {
+		t.Errorf("the older holder ended with %v", client.Err())
+	}
+}
+
 func TestOrphanedGuestEnds(t *testing.T) {
 	host, guest := net.Pipe()
 	defer func() { _ = host.Close() }()

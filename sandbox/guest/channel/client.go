@@ -18,6 +18,9 @@ const PingInterval = 10 * time.Second
 // maxFrameSize is the largest HTTP/2 frame either end takes: big ones keep a bulk stream fast.
 const maxFrameSize = 256 << 10
 
+// ErrSuperseded is the error of a client whose guest has acknowledged a holder of a later epoch.
+var ErrSuperseded = errors.New("another gateway has taken the sandbox over")
+
 // protocols is HTTP/2 without TLS and nothing else.
 func protocols() *http.Protocols {
 	only := new(http.Protocols)

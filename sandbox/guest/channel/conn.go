@@ -77,6 +77,9 @@ func (c *conn) accept(got frame) error {
 		c.sync = &holder{epoch: got.epoch, nonce: [nonceSize]byte(got.payload)}
 		return io.EOF
 	}
+	if got.kind == kindAck && got.epoch > c.epoch {
+		return ErrSuperseded
+	}
 	if got.epoch != c.epoch {
 		return nil
 	}

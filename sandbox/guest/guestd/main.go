@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -75,6 +76,7 @@ func run(args []string) error {
 // sandbox's allowance of threads: those that the runtime may need are made now.
 func frugal() {
 	debug.SetGCPercent(50)
+	signal.Ignore(unix.SIGXFSZ) // a write beyond the file size limit is an error, not a death
 	unix.Umask(0o022)
 	const threads = 10
 	var all, parked sync.WaitGroup
