@@ -46,8 +46,10 @@ test: setup ## run every test, with Docker and gVisor, and look for what they le
 # The kernel's own suite, as root in the image it runs in. It goes in by stdin: an engine on another
 # machine could not mount it.
 test-kernel:
-	tar -C pyrunner/kernel -c . | docker run -i --rm --network none --label sandgate.owner=kernel-test \
-	  sandgate/sandbox:latest sh -c 'mkdir /tmp/kernel && cd /tmp/kernel && tar -x && exec python3 -m unittest discover -s tests'
+	tar -C pyrunner/kernel --exclude __pycache__ -c . | docker run -i --rm --label sandgate.owner=kernel-test --network none \
+	  --cap-drop ALL --cap-add SETUID --cap-add SETGID --cap-add KILL --security-opt no-new-privileges \
+	  --tmpfs /run/sandgate --tmpfs /tmp:exec --tmpfs /home/user:uid=20001,gid=20001,mode=0755,exec sandgate/sandbox:latest \
+	  sh -c 'mkdir /tmp/kernel && cd /tmp/kernel && tar -x --no-same-owner && exec python3 -m unittest discover -s tests'
 
 lint: ## vet, golangci-lint, buf, shell syntax
 	go vet ./...

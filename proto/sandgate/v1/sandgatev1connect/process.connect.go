@@ -59,7 +59,8 @@ const (
 type ProcessServiceClient interface {
 	// Runs a shell command (bash) to its end and returns its output and exit code. It starts in
 	// /home/user unless told otherwise, has 60 s unless told otherwise, and reads nothing from stdin.
-	// When it ends, or its time is up, or the caller leaves, everything it left behind is killed.
+	// What it leaves running in the background goes on until the session ends. When its time is up,
+	// or the caller leaves, it is killed with everything that it started.
 	// Errors: NotFound (session), InvalidArgument (cwd), ResourceExhausted (processes).
 	Shell(context.Context, *v1.ShellRequest) (*connect.ServerStreamForClient[v1.ShellResponse], error)
 	// Start starts a program and streams its events, the first being `started`. The program goes on
@@ -225,7 +226,8 @@ func (c *processServiceClient) Resize(ctx context.Context, req *v1.ResizeRequest
 type ProcessServiceHandler interface {
 	// Runs a shell command (bash) to its end and returns its output and exit code. It starts in
 	// /home/user unless told otherwise, has 60 s unless told otherwise, and reads nothing from stdin.
-	// When it ends, or its time is up, or the caller leaves, everything it left behind is killed.
+	// What it leaves running in the background goes on until the session ends. When its time is up,
+	// or the caller leaves, it is killed with everything that it started.
 	// Errors: NotFound (session), InvalidArgument (cwd), ResourceExhausted (processes).
 	Shell(context.Context, *v1.ShellRequest, *connect.ServerStream[v1.ShellResponse]) error
 	// Start starts a program and streams its events, the first being `started`. The program goes on
