@@ -71,7 +71,7 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 // state returns whether the gateway is ready, and each check's outcome.
 func (r *readiness) state(ctx context.Context) (bool, map[string]bool) {
-	checks := map[string]bool{"draining": !r.admission.isDraining()}
+	checks := map[string]bool{"accepting": !r.admission.isDraining()}
 	maps.Copy(checks, r.ask(ctx))
 	for _, passed := range checks {
 		if !passed {

@@ -155,7 +155,7 @@ func (s *Server) Serve(listener net.Listener) error {
 	if err := checkLoopback(listener.Addr()); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	bounded := netutil.LimitListener(listener, maxConnections)
+	bounded := gatherListener{netutil.LimitListener(listener, maxConnections)}
 	var err error
 	if s.http.TLSConfig != nil {
 		err = s.http.ServeTLS(bounded, "", "")

@@ -13,7 +13,7 @@ import (
 )
 
 // Store keeps sessions across a restart of the gateway. Its methods may be called by any number of
-// goroutines; when one returns without error, what it wrote survives a crash of the machine.
+// goroutines; when one returns without error, what it wrote survives the death of this process.
 type Store interface {
 	// Sessions returns every session kept, in no order.
 	Sessions(ctx context.Context) ([]store.Session, error)

@@ -44,7 +44,7 @@ func TestDrain(t *testing.T) {
 	}
 	// While a call runs the gateway answers: it is alive, not ready, and takes no more.
 	g.get(t, "/livez", nil)
-	if status, body := g.fetch(t, http.MethodGet, "/readyz", nil); status != http.StatusServiceUnavailable || !strings.Contains(body, `"draining":false`) {
+	if status, body := g.fetch(t, http.MethodGet, "/readyz", nil); status != http.StatusServiceUnavailable || !strings.Contains(body, `"accepting":false`) {
 		t.Errorf("readyz: %d %s", status, body)
 	}
 	for name, options := range wires() {

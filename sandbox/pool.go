@@ -26,6 +26,7 @@ const (
 	checkWarm     = 60 * time.Second // for a new sandbox, whose kernel still imports
 	checkHandover = time.Second      // for one that was found well before
 	closeLimit    = 30 * time.Second
+	refillDelay   = 50 * time.Millisecond // lets the caller who took one get on first
 	firstBackoff  = 100 * time.Millisecond
 	lastBackoff   = 5 * time.Second
 )
@@ -155,6 +156,11 @@ func (p *Pool) keepFull(s *shelf) {
 			return
 		case <-timer:
 		case <-s.wake:
+			select {
+			case <-p.ctx.Done():
+				return
+			case <-time.After(refillDelay):
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -55,7 +56,9 @@ folder takes over or removes what was left.
 
 // serve runs a gateway until it is told to end.
 func (a *app) serve(ctx context.Context, cfg *config.Config) error {
-	log := a.logger(cfg)
+	lines := gateway.NewGatherWriter(a.err) // a call does not wait for its log line
+	defer func() { _ = lines.Flush() }()
+	log := newLogger(lines, cfg)
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	g, err := openGateway(ctx, cfg, log)
@@ -90,17 +93,17 @@ func (a *app) announce(cfg *config.Config, g *gatewayParts) {
 	g.log.Info("serving", "address", g.listener.Addr().String(), "runtime", g.runtime, "deployment", g.state.deployment, "version", buildVersion())
 }
 
-// logger makes the logger that the configuration asks for. It writes to standard error.
-func (a *app) logger(cfg *config.Config) *slog.Logger {
+// newLogger makes the logger that the configuration asks for.
+func newLogger(w io.Writer, cfg *config.Config) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
 		level = slog.LevelInfo // the configuration was checked
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(a.err, options))
+		return slog.New(slog.NewJSONHandler(w, options))
 	}
-	return slog.New(slog.NewTextHandler(a.err, options))
+	return slog.New(slog.NewTextHandler(w, options))
 }
 
 // teardown closes things in the reverse order of their making.

@@ -28,6 +28,7 @@ type gatewayParts struct {
 	server   *gateway.Server
 	listener net.Listener
 	pool     atomic.Pointer[sandbox.Pool] // nil until the sandboxes of an earlier gateway are settled
+	filled   atomic.Bool                  // the pool was full once
 	undo     teardown
 }
 
@@ -180,14 +181,19 @@ func (g *gatewayParts) openServer(ctx context.Context) error {
 	return nil
 }
 
-// poolReady returns nil if a sandbox of every template that is kept warm waits.
+// poolReady returns nil once a sandbox of every template that is kept warm has waited. Afterwards an
+// empty pool makes sessions slower to create, and the gateway no less ready.
 func (g *gatewayParts) poolReady(context.Context) error {
+	if g.filled.Load() {
+		return nil
+	}
 	ready, wanted := g.pool.Load().Ready()
 	for spec := range wanted {
 		if ready[spec] == 0 {
-			return fmt.Errorf("no warm sandbox of template %q", spec.Template)
+			return fmt.Errorf("no warm sandbox of template %q yet", spec.Template)
 		}
 	}
+	g.filled.Store(true)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"sync"
 	"time"
 
@@ -36,6 +37,14 @@ type write struct {
 // Open opens the store in the file at path and brings its tables up to date. The file is made if it
 // is not there, its directory is not. ctx bounds the opening alone.
 func Open(ctx context.Context, path string) (*DB, error) {
+	// The ids in it are what lets one into a session. SQLite gives its other files the same mode.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the session store: %w", err)
+	}
+	if err := errors.Join(file.Chmod(0o600), file.Close()); err != nil {
+		return nil, fmt.Errorf("open the session store: %w", err)
+	}
 	db, err := sql.Open("sqlite", dataSource(path))
 	if err != nil {
 		return nil, fmt.Errorf("open the session store: %w", err)
@@ -50,11 +59,12 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	return d, nil
 }
 
-// dataSource names the file with the settings that durability needs: a write-ahead log that is
-// flushed with every commit.
+// dataSource names the file with its settings. A commit is in the write-ahead log, and so survives
+// the death of this process, when it returns; it is not flushed to the disk each time, since no
+// session outlives the machine that holds its sandbox.
 func dataSource(path string) string {
 	pragmas := url.Values{"_pragma": {
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(ON)",
 	}}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: pragmas.Encode()}).String()
 }

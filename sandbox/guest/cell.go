@@ -25,10 +25,11 @@ type cell struct {
 	started   time.Time
 	cpu       time.Duration // the kernel's, when the cell began
 	mark      oomMark
-	shown     int   // displays
-	shownSize int   // bytes of them
-	unsent    bool  // the kernel was dead before it had the code
-	dropped   int64 // displays that were too many or too much
+	value     *sandgatev1.RunResponse // what the last expression gave, to be sent last
+	shown     int                     // displays
+	shownSize int                     // bytes of them
+	unsent    bool                    // the kernel was dead before it had the code
+	dropped   int64                   // displays that were too many or too much
 
 	mu      sync.Mutex
 	why     int32         // why it was ended before its time; guarded by mu
@@ -160,7 +161,9 @@ func (c *cell) show(message kernelMessage) {
 		c.dropped++
 		return
 	}
-	c.kernel.drain() // what was printed before it comes before it
+	if message.Op != "done" {
+		c.kernel.drain() // what was printed before it comes before it
+	}
 	display := newDisplay(message.Data, message.Main)
 	if display == nil {
 		c.dropped++
@@ -168,14 +171,19 @@ func (c *cell) show(message kernelMessage) {
 	}
 	c.shown++
 	c.shownSize += message.size
-	c.box.put(&sandgatev1.RunResponse{Event: &sandgatev1.RunResponse_Display{Display: display}})
+	event := &sandgatev1.RunResponse{Event: &sandgatev1.RunResponse_Display{Display: display}}
+	if message.Op == "done" {
+		c.value = event
+		return
+	}
+	c.box.put(event)
 }
 
 // finished makes the result of a cell whose kernel lives.
 func (c *cell) finished(done kernelMessage) *sandgatev1.RunResult {
 	c.kernel.count.Store(done.Count)
 	if len(done.Result) > 0 {
-		c.show(kernelMessage{Data: done.Result, Main: true, size: done.size})
+		c.show(kernelMessage{Op: done.Op, Data: done.Result, Main: true, size: done.size})
 	}
 	result := &sandgatev1.RunResult{ExecutionCount: done.Count, ExitCode: int32(done.ExitCode)}
 	if done.Error != nil {

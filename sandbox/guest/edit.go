@@ -50,14 +50,10 @@ func (s *fileService) Edit(_ context.Context, req *sandgatev1.EditRequest) (*san
 		return nil, fail(connect.CodeFailedPrecondition, "FILE_TOO_LARGE", "edit it with a program",
 			"%q would have %d bytes; at most %d can be edited", path, len(edited), maxEdit)
 	}
-	err = s.replace(path, 0, func(file *os.File) error {
+	info, err := s.replace(path, 0, func(file *os.File) error {
 		_, err := file.Write(edited)
 		return err
 	})
-	if err != nil {
-		return nil, fileError(path, err)
-	}
-	info, err := s.describe(path)
 	if err != nil {
 		return nil, fileError(path, err)
 	}

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
@@ -57,19 +59,12 @@ func (s *fileService) Read(_ context.Context, req *sandgatev1.ReadRequest) (*san
 
 // open opens a regular file for reading.
 func (s *fileService) open(path string) (file *os.File, size int64, err error) {
-	err = s.guest.user.do(func() (err error) {
-		file, err = openRegular(path, os.O_RDONLY, 0)
+	err = s.guest.user.do(func() error {
+		opened, stat, err := s.guest.openRegular(path, os.O_RDONLY, 0)
+		file, size = opened, stat.Size
 		return err
 	})
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := file.Stat()
-	if err != nil {
-		closeAll(file)
-		return nil, 0, err
-	}
-	return file, info.Size(), nil
+	return file, size, err
 }
 
 // asText returns the data as text, if it is: without the last character where the range cut it.
@@ -96,50 +91,53 @@ func (s *fileService) Write(_ context.Context, req *sandgatev1.WriteRequest) (*s
 	if _, ok := req.GetContent().(*sandgatev1.WriteRequest_Text); ok {
 		data = []byte(req.GetText())
 	}
+	write := func(file *os.File) error {
+		_, err := file.Write(data)
+		return err
+	}
+	var info *sandgatev1.FileInfo
 	if req.GetAppend() {
-		err = s.appendTo(path, data)
+		info, err = s.appendTo(path, write)
 	} else {
-		err = s.replace(path, 0, func(file *os.File) error {
-			_, err := file.Write(data)
-			return err
-		})
+		info, err = s.replace(path, 0, write)
 	}
-	if err != nil {
-		return nil, fileError(path, err)
-	}
-	info, err := s.describe(path)
 	if err != nil {
 		return nil, fileError(path, err)
 	}
 	return &sandgatev1.WriteResponse{File: info}, nil
 }
 
-func (s *fileService) appendTo(path string, data []byte) error {
-	var file *os.File
-	err := s.guest.user.do(func() (err error) {
-		if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
-			file, err = openRegular(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+func (s *fileService) appendTo(path string, fill func(*os.File) error) (info *sandgatev1.FileInfo, err error) {
+	err = s.guest.user.do(func() error {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
 		}
-		return err
+		file, _, err := s.guest.openRegular(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+		if err != nil {
+			return err
+		}
+		if err = fill(file); err == nil {
+			info, err = openInfo(path, file)
+		}
+		return errors.Join(err, file.Close())
 	})
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(data)
-	return errors.Join(err, file.Close())
+	return info, err
 }
 
 // replace writes a file beside the old one and puts it in its place when it is whole. A mode of
-// zero means that of the old file, or 0644.
-func (s *fileService) replace(path string, mode os.FileMode, fill func(*os.File) error) error {
-	p, err := s.prepare(path, mode)
-	if err != nil {
-		return err
-	}
-	if err := fill(p.file); err != nil {
-		return errors.Join(err, s.discard(p))
-	}
-	return s.commit(p)
+// zero means that of the old file, or 0644. What fill does is done as the user.
+func (s *fileService) replace(path string, mode uint32, fill func(*os.File) error) (info *sandgatev1.FileInfo, err error) {
+	err = s.guest.user.do(func() error {
+		p, err := s.prepare(path, mode)
+		if err != nil {
+			return err
+		}
+		if err = fill(p.file); err == nil {
+			info, err = openInfo(path, p.file)
+		}
+		return p.finish(err)
+	})
+	return info, err
 }
 
 // pending is a file that is being written and does not have its name yet.
@@ -148,57 +146,44 @@ type pending struct {
 	path string
 }
 
-// prepare opens a new file in the directory of path.
-func (s *fileService) prepare(path string, mode os.FileMode) (pending, error) {
-	var p pending
-	err := s.guest.user.do(func() (err error) {
-		if p.path, err = target(path); err != nil {
-			return err
+// prepare opens a new file in the directory of path. It must be called as the user.
+func (s *fileService) prepare(path string, mode uint32) (pending, error) {
+	path, mode, err := s.guest.target(path, mode)
+	if err != nil {
+		return pending{}, err
+	}
+	name := filepath.Join(filepath.Dir(path), ".sandgate-"+rand.Text())
+	const flags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd, err := unix.Open(name, flags, mode)
+	if errors.Is(err, unix.ENOENT) {
+		if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
+			fd, err = unix.Open(name, flags, mode)
 		}
-		if p.path, err = s.guest.checked(p.path); err != nil {
-			return err
+	}
+	if err != nil {
+		return pending{}, err
+	}
+	p := pending{file: os.NewFile(uintptr(fd), name), path: path}
+	if mode&^0o755 != 0 { // the umask took some
+		if err := unix.Fchmod(fd, mode); err != nil {
+			return pending{}, p.finish(err)
 		}
-		if err = os.MkdirAll(filepath.Dir(p.path), 0o755); err != nil {
-			return err
-		}
-		if info, statErr := os.Lstat(p.path); statErr == nil {
-			if !info.Mode().IsRegular() {
-				return notAFile(info)
-			}
-			if mode == 0 {
-				mode = info.Mode().Perm()
-			}
-		}
-		if p.file, err = os.CreateTemp(filepath.Dir(p.path), ".sandgate-*"); err != nil {
-			return err
-		}
-		if mode == 0 {
-			mode = 0o644
-		}
-		if err = p.file.Chmod(mode); err != nil {
-			err = errors.Join(err, os.Remove(p.file.Name()), p.file.Close())
-		}
-		return err
-	})
-	return p, err
+	}
+	return p, nil
 }
 
-// commit gives the file its name.
-func (s *fileService) commit(p pending) error {
-	if err := p.file.Close(); err != nil {
-		return errors.Join(err, s.discard(p))
+// finish gives the file its name, or removes it after an error. It must be called as the user.
+func (p pending) finish(err error) error {
+	if closeErr := p.file.Close(); err == nil {
+		err = closeErr
 	}
-	err := s.guest.user.do(func() error { return os.Rename(p.file.Name(), p.path) })
+	if err == nil {
+		err = os.Rename(p.file.Name(), p.path)
+	}
 	if err != nil {
-		return errors.Join(err, s.discard(p))
+		return errors.Join(err, os.Remove(p.file.Name()))
 	}
 	return nil
-}
-
-// discard removes the file again.
-func (s *fileService) discard(p pending) error {
-	_ = p.file.Close()
-	return s.guest.user.do(func() error { return os.Remove(p.file.Name()) })
 }
 
 // Stat describes a file.

@@ -3,12 +3,14 @@ package guest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	guestv1 "github.com/sandgate/sandgate/proto/sandgate/guest/v1"
@@ -18,13 +20,15 @@ import (
 
 // Guest is the daemon of one sandbox. Whoever made it closes it.
 type Guest struct {
-	cfg     Config
-	user    user
-	started time.Time
-	reaper  *reaper
-	markers markers
-	memory  *memoryWatch
-	calls   atomic.Int64 // numbers the files of long outputs
+	cfg  Config
+	user user
+	// homeDevice is the file system of the home, which is known to hold files.
+	homeDevice uint64
+	started    time.Time
+	reaper     *reaper
+	markers    markers
+	memory     *memoryWatch
+	calls      atomic.Int64 // numbers the files of long outputs
 
 	python    *pythonService
 	processes *processService
@@ -42,15 +46,20 @@ type Guest struct {
 
 // New starts a guest. Its kernels warm up in the background; Check waits for them.
 func New(cfg Config) (*Guest, error) {
+	var home unix.Stat_t
+	if err := unix.Stat(cfg.Home, &home); err != nil {
+		return nil, fmt.Errorf("the home %s: %w", cfg.Home, err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Guest{
-		cfg:     cfg,
-		user:    user{cfg.UID},
-		started: time.Now(),
-		reaper:  newReaper(cfg.Init),
-		memory:  newMemoryWatch(cfg.MemoryBytes),
-		ctx:     ctx,
-		cancel:  cancel,
+		cfg:        cfg,
+		user:       user{cfg.UID},
+		homeDevice: home.Dev,
+		started:    time.Now(),
+		reaper:     newReaper(cfg.Init),
+		memory:     newMemoryWatch(cfg.MemoryBytes),
+		ctx:        ctx,
+		cancel:     cancel,
 	}
 	g.python = newPythonService(g)
 	g.processes = newProcessService(g)
@@ -75,7 +84,7 @@ func (g *Guest) Handler() http.Handler {
 	if len(g.cfg.Kernel) > 0 {
 		mux.Handle(sandgatev1connect.NewPythonServiceHandler(g.python, options...))
 	}
-	return mux
+	return holdFinal(mux)
 }
 
 // check answers when kernels can be used.

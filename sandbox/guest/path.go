@@ -37,35 +37,31 @@ func errSystemPath(path string) error {
 		"%q is not a place for files", path)
 }
 
-// openRegular opens a regular file of the user's. Neither a FIFO nor a device makes it wait. The
-// file system is looked at too: through a symbolic link /proc/self would be the guest itself.
-// It must be called as the user.
-func openRegular(path string, flags int, mode uint32) (*os.File, error) {
+// openRegular opens a regular file of the user's, and returns what fstat(2) says of it. Neither a
+// FIFO nor a device makes it wait. The file system is looked at too: through a symbolic link
+// /proc/self would be the guest itself. It must be called as the user.
+func (g *Guest) openRegular(path string, flags int, mode uint32) (*os.File, unix.Stat_t, error) {
+	var stat unix.Stat_t
 	fd, err := unix.Open(path, flags|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, mode)
 	if err != nil {
-		return nil, err
+		return nil, stat, err
 	}
 	file := os.NewFile(uintptr(fd), path)
-	if err := checkRegular(fd, path); err != nil {
+	err = unix.Fstat(fd, &stat)
+	switch {
+	case err != nil:
+	case stat.Mode&unix.S_IFMT == unix.S_IFDIR:
+		err = unix.EISDIR
+	case stat.Mode&unix.S_IFMT != unix.S_IFREG:
+		err = unix.ENXIO
+	case stat.Dev != g.homeDevice:
+		err = checkFileSystem(fd, path)
+	}
+	if err != nil {
 		_ = file.Close()
-		return nil, err
+		return nil, stat, err
 	}
-	return file, nil
-}
-
-func checkRegular(fd int, path string) error {
-	var stat unix.Stat_t
-	if err := unix.Fstat(fd, &stat); err != nil {
-		return err
-	}
-	switch stat.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-	case unix.S_IFDIR:
-		return unix.EISDIR
-	default:
-		return unix.ENXIO
-	}
-	return checkFileSystem(fd, path)
+	return file, stat, nil
 }
 
 // checkFileSystem refuses what is a view into the kernel rather than a file.
@@ -95,21 +91,45 @@ func openDirectory(path string) (*os.File, error) {
 	return file, nil
 }
 
-// target returns what a path leads to, so that a new file can be put in its place by a rename. It
-// must be called as the user.
-func target(path string) (string, error) {
-	resolved, err := filepath.EvalSymlinks(path)
-	if err == nil {
-		return resolved, nil
+// target returns the path at which a new file takes the place of what path leads to, and the mode
+// that file should have. It must be called as the user.
+func (g *Guest) target(path string, mode uint32) (string, uint32, error) {
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode()&os.ModeSymlink != 0 {
+		if path, err = followed(path); err != nil {
+			return "", 0, err
+		}
+		if path, err = g.checked(path); err != nil {
+			return "", 0, err
+		}
+		info, err = os.Lstat(path)
 	}
-	if !errors.Is(err, os.ErrNotExist) {
+	switch {
+	case err == nil && !info.Mode().IsRegular():
+		return "", 0, notAFile(info)
+	case err == nil && mode == 0:
+		mode = uint32(info.Mode().Perm())
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return "", 0, err
+	}
+	if mode == 0 {
+		mode = 0o644
+	}
+	return path, mode, nil
+}
+
+// followed returns where a symbolic link leads, be it to nothing yet.
+func followed(path string) (string, error) {
+	resolved, err := filepath.EvalSymlinks(path)
+	if err == nil || !errors.Is(err, os.ErrNotExist) {
+		return resolved, err
+	}
+	link, err := os.Readlink(path)
+	if err != nil {
 		return "", err
 	}
-	if link, linkErr := os.Readlink(path); linkErr == nil { // it leads nowhere yet
-		if !filepath.IsAbs(link) {
-			link = filepath.Join(filepath.Dir(path), link)
-		}
-		return filepath.Clean(link), nil
+	if !filepath.IsAbs(link) {
+		link = filepath.Join(filepath.Dir(path), link)
 	}
-	return path, nil
+	return filepath.Clean(link), nil
 }

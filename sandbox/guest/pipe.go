@@ -17,6 +17,7 @@ import (
 type pipe struct {
 	file *os.File
 	raw  syscall.RawConn
+	fd   int32 // of file, for poll(2) while that is open
 
 	mu   sync.Mutex
 	buf  []byte       // guarded by mu
@@ -48,7 +49,7 @@ func readPipe(fd int, sink func([]byte)) (*pipe, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	p := &pipe{file: os.NewFile(uintptr(fd), "pipe"), sink: sink}
+	p := &pipe{file: os.NewFile(uintptr(fd), "pipe"), fd: int32(fd), sink: sink}
 	var err error
 	if p.raw, err = p.file.SyscallConn(); err != nil {
 		_ = p.file.Close()

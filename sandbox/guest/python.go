@@ -76,7 +76,7 @@ func (s *pythonService) Run(ctx context.Context, req *sandgatev1.RunRequest, str
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
 	box := newOutbox(stream.Send, joinRun, leave)
-	result, err := s.runIn(ctx, c, req, box)
+	value, result, err := s.runIn(ctx, c, req, box)
 	if flushErr := box.flush(); err == nil { // always: the stream is gone when this returns
 		err = flushErr
 	}
@@ -86,16 +86,23 @@ func (s *pythonService) Run(ctx context.Context, req *sandgatev1.RunRequest, str
 	if err != nil {
 		return err
 	}
+	announceFinal(ctx)
+	if value != nil {
+		if err := stream.Send(value); err != nil {
+			return err
+		}
+	}
 	return stream.Send(&sandgatev1.RunResponse{Event: &sandgatev1.RunResponse_Result{Result: result}})
 }
 
-// runIn runs a cell in the context's kernel. If the kernel died while it was idle, and so never had
+// runIn runs a cell in the context's kernel, and returns the value of its last expression, if there
+// is one, and its result. If the kernel died while it was idle, and so never had
 // the code, the cell runs in a new one, and the result says that the state is gone.
-func (s *pythonService) runIn(ctx context.Context, c *pythonContext, req *sandgatev1.RunRequest, box *outbox[*sandgatev1.RunResponse]) (*sandgatev1.RunResult, error) {
+func (s *pythonService) runIn(ctx context.Context, c *pythonContext, req *sandgatev1.RunRequest, box *outbox[*sandgatev1.RunResponse]) (*sandgatev1.RunResponse, *sandgatev1.RunResult, error) {
 	for attempt := 0; ; attempt++ {
 		k, err := s.ensure(ctx, c)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		running := newCell(k, req, box)
 		c.set(k, running)
@@ -116,7 +123,7 @@ func (s *pythonService) runIn(ctx context.Context, c *pythonContext, req *sandga
 			result.StateLost = true
 			result.Note = strings.TrimSpace("Before this call: " + lost + " " + result.GetNote())
 		}
-		return result, nil
+		return running.value, result, nil
 	}
 }
 

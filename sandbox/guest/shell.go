@@ -46,6 +46,7 @@ func (s *processService) Shell(ctx context.Context, req *sandgatev1.ShellRequest
 	if err != nil {
 		return err
 	}
+	announceFinal(ctx)
 	return stream.Send(&sandgatev1.ShellResponse{Event: &sandgatev1.ShellResponse_Result{Result: result}})
 }
 

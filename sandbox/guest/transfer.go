@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 
 	"connectrpc.com/connect"
 
@@ -30,25 +29,38 @@ func (s *fileService) Upload(_ context.Context, stream *connect.ClientStream[san
 	if err != nil {
 		return nil, err
 	}
-	err = s.replace(path, os.FileMode(header.GetMode())&os.ModePerm, func(file *os.File) error {
-		for stream.Receive() {
-			if stream.Msg().GetHeader() != nil {
-				return fail(connect.CodeInvalidArgument, "SECOND_HEADER", "send the header once", "an upload has one header")
-			}
-			if _, err := file.Write(stream.Msg().GetData()); err != nil {
-				return err
-			}
-		}
-		return stream.Err()
-	})
-	if err != nil {
-		return nil, fileError(path, err)
-	}
-	info, err := s.describe(path)
+	info, err := s.receive(path, header.GetMode(), stream)
 	if err != nil {
 		return nil, fileError(path, err)
 	}
 	return &sandgatev1.UploadResponse{File: info}, nil
+}
+
+// receive writes the rest of a stream to a file. Unlike a small write it is not done as the user as
+// a whole: it lasts as long as the caller takes.
+func (s *fileService) receive(path string, mode uint32, stream *connect.ClientStream[sandgatev1.UploadRequest]) (info *sandgatev1.FileInfo, err error) {
+	var p pending
+	err = s.guest.user.do(func() (err error) {
+		p, err = s.prepare(path, mode)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for err == nil && stream.Receive() {
+		if stream.Msg().GetHeader() != nil {
+			err = fail(connect.CodeInvalidArgument, "SECOND_HEADER", "send the header once", "an upload has one header")
+			break
+		}
+		_, err = p.file.Write(stream.Msg().GetData())
+	}
+	if err == nil {
+		err = stream.Err()
+	}
+	if err == nil {
+		info, err = openInfo(path, p.file)
+	}
+	return info, s.guest.user.do(func() error { return p.finish(err) })
 }
 
 func errNoHeader() error {

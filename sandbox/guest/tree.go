@@ -37,6 +37,15 @@ func (s *fileService) describe(path string) (*sandgatev1.FileInfo, error) {
 	return described, err
 }
 
+// openInfo describes an open file under the name that it has or will have.
+func openInfo(path string, file *os.File) (*sandgatev1.FileInfo, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return fileInfo(path, info), nil
+}
+
 // fileInfo must be called as the user.
 func fileInfo(path string, info fs.FileInfo) *sandgatev1.FileInfo {
 	described := &sandgatev1.FileInfo{

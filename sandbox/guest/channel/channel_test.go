@@ -139,7 +139,7 @@ func TestCallsAreCarriedWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = client.Close() }()
-	for _, size := range []int{0, 1, inlineWrite - 1, inlineWrite + 1, maxPayload, 3*maxPayload + 7, 2 << 20} {
+	for _, size := range []int{0, 1, 8<<10 - 1, 8<<10 + 1, maxPayload, 3*maxPayload + 7, 2 << 20} {
 		want := strings.Repeat("x", size)
 		got, err := roundTrip(client, want)
 		if err != nil || got != want {
@@ -274,13 +274,11 @@ func FuzzNext(f *testing.F) {
 	f.Fuzz(func(t *testing.T, junk []byte, cut uint8) {
 		var wire bytes.Buffer
 		sender := newLink(memory{&wire})
-		if err := sender.write(kindData, 7, []byte("whole")); err != nil {
-			t.Fatal(err)
-		}
+		wire.Write(sender.appendFrame(nil, kindData, 7, []byte("whole")))
 		wire.Truncate(max(0, wire.Len()-int(cut)))
 		wire.Write(junk)
-		_ = sender.pad()
-		_ = sender.write(kindSync, 8, make([]byte, nonceSize))
+		wire.Write(make([]byte, headerSize+maxPayload)) // what pad sends
+		wire.Write(sender.appendFrame(nil, kindSync, 8, make([]byte, nonceSize)))
 		reader := newLink(memory{&wire})
 		for {
 			got, err := reader.next()

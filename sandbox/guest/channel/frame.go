@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"sync"
 )
 
 // kind is what a frame is for.
@@ -35,9 +34,7 @@ const (
 	// maxPayload bounds a frame. It is what one pipe holds on Linux, and small enough for a
 	// reader to keep.
 	maxPayload = 64 << 10
-	// inlineWrite is the size up to which a payload is copied behind its header, to save a write.
-	inlineWrite = 8 << 10
-	nonceSize   = 16
+	nonceSize  = 16
 )
 
 // errDesync says that bytes were lost or damaged. What comes next is on a frame boundary again.
@@ -61,8 +58,7 @@ type link struct {
 	head   [headerSize]byte
 	body   []byte
 
-	writeMu sync.Mutex
-	out     []byte // guarded by writeMu
+	out *writer
 }
 
 func newLink(stream io.ReadWriteCloser) *link {
@@ -70,6 +66,7 @@ func newLink(stream io.ReadWriteCloser) *link {
 		stream: stream,
 		in:     bufio.NewReaderSize(stream, 16<<10),
 		table:  crc32.MakeTable(crc32.Castagnoli),
+		out:    newWriter(stream),
 	}
 }
 
@@ -132,39 +129,28 @@ func (l *link) findMagic() (skipped bool, err error) {
 	}
 }
 
-// write sends one frame whose payload is at most maxPayload long. Any number of goroutines may
-// call it.
+// pad sends as many zero bytes as any frame can still miss. A peer that waits for the rest of a
+// frame whose sender died gets these instead, fails the checksum, and looks for the next frame.
+func (l *link) pad() error {
+	return l.out.add(func(buf []byte) []byte { return append(buf, make([]byte, headerSize+maxPayload)...) })
+}
+
+// write queues one frame whose payload is at most maxPayload long. Any number of goroutines may
+// call it. An error is that of an earlier frame.
 func (l *link) write(k kind, epoch uint64, payload []byte) error {
 	if len(payload) > maxPayload {
 		return fmt.Errorf("frame of %d bytes", len(payload))
 	}
-	l.writeMu.Lock()
-	defer l.writeMu.Unlock()
-	l.out = append(l.out[:0], magic()...)
-	l.out = append(l.out, byte(k), 0, 0, 0)
-	l.out = binary.LittleEndian.AppendUint64(l.out, epoch)
-	l.out = binary.LittleEndian.AppendUint32(l.out, uint32(len(payload)))
-	sum := crc32.Update(crc32.Checksum(l.out, l.table), l.table, payload)
-	l.out = binary.LittleEndian.AppendUint32(l.out, sum)
-	if len(payload) <= inlineWrite {
-		l.out = append(l.out, payload...)
-		payload = nil
-	}
-	if _, err := l.stream.Write(l.out); err != nil {
-		return err
-	}
-	if len(payload) == 0 {
-		return nil
-	}
-	_, err := l.stream.Write(payload)
-	return err
+	return l.out.add(func(buf []byte) []byte { return l.appendFrame(buf, k, epoch, payload) })
 }
 
-// pad sends as many zero bytes as any frame can still miss. A peer that waits for the rest of a
-// frame whose sender died gets these instead, fails the checksum, and looks for the next frame.
-func (l *link) pad() error {
-	l.writeMu.Lock()
-	defer l.writeMu.Unlock()
-	_, err := l.stream.Write(make([]byte, headerSize+maxPayload))
-	return err
+func (l *link) appendFrame(buf []byte, k kind, epoch uint64, payload []byte) []byte {
+	start := len(buf)
+	buf = append(buf, magic()...)
+	buf = append(buf, byte(k), 0, 0, 0)
+	buf = binary.LittleEndian.AppendUint64(buf, epoch)
+	buf = binary.LittleEndian.AppendUint32(buf, uint32(len(payload)))
+	sum := crc32.Update(crc32.Checksum(buf[start:], l.table), l.table, payload)
+	buf = binary.LittleEndian.AppendUint32(buf, sum)
+	return append(buf, payload...)
 }

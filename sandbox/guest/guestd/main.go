@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -75,6 +76,7 @@ func run(args []string) error {
 // frugal keeps the daemon small, and able to work when the user's processes have used up the
 // sandbox's allowance of threads: those that the runtime may need are made now.
 func frugal() {
+	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(50)
 	signal.Ignore(unix.SIGXFSZ) // a write beyond the file size limit is an error, not a death
 	unix.Umask(0o022)
