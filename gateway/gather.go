@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	maxGathered   = 256 << 10       // bytes; beyond it writers wait
-	maxGatherKept = 64 << 10        // the largest buffer that is kept for the next time
-	gatherClose   = 5 * time.Second // for what is still to be written when a connection is closed
+	maxGathered   = 256 << 10   // bytes; beyond it writers wait
+	maxGatherKept = 64 << 10    // the largest buffer that is kept for the next time
+	gatherClose   = time.Second // for what is still to be written when a connection is closed
 )
 
 // A GatherWriter gathers what is written at about the same time into one write, which it makes on a
@@ -41,18 +41,23 @@ func NewGatherWriter(w io.Writer) *GatherWriter {
 func (g *GatherWriter) Write(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for len(g.queued) > maxGathered && g.err == nil {
-		g.changed.Wait()
+	for sent := 0; ; {
+		for len(g.queued) >= maxGathered && g.err == nil {
+			g.changed.Wait()
+		}
+		if g.err != nil {
+			return sent, g.err
+		}
+		piece := p[sent:min(len(p), sent+maxGathered-len(g.queued))]
+		g.queued = append(g.queued, piece...)
+		if !g.flushing {
+			g.flushing = true
+			go g.flush()
+		}
+		if sent += len(piece); sent == len(p) {
+			return sent, nil
+		}
 	}
-	if g.err != nil {
-		return 0, g.err
-	}
-	g.queued = append(g.queued, p...)
-	if !g.flushing {
-		g.flushing = true
-		go g.flush()
-	}
-	return len(p), nil
 }
 
 // flush writes until nothing is queued. Whoever has just queued something is let run first: more
@@ -77,6 +82,13 @@ func (g *GatherWriter) flush() {
 	g.changed.Broadcast()
 }
 
+// idle reports whether nothing is queued or being written.
+func (g *GatherWriter) idle() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.flushing
+}
+
 // Flush returns when everything queued has been written, or could not be.
 func (g *GatherWriter) Flush() error {
 	g.mu.Lock()
@@ -96,11 +108,10 @@ func (l gatherListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &gatherConn{Conn: conn, in: bufio.NewReader(conn), out: NewGatherWriter(conn)}, nil
+	return &gatherConn{Conn: conn, in: bufio.NewReader(conn), out: NewGatherWriter(deadlineWriter{conn})}, nil
 }
 
-// gatherConn is a connection whose write deadline bounds the gathered writes: HTTP/2 sets it before
-// each of its own, so that a client that takes nothing is still found.
+// gatherConn bounds every write to the connection below: a client that takes nothing is cut off.
 type gatherConn struct {
 	net.Conn
 	in  *bufio.Reader
@@ -110,16 +121,23 @@ type gatherConn struct {
 func (c *gatherConn) Read(p []byte) (int, error)  { return c.in.Read(p) }
 func (c *gatherConn) Write(p []byte) (int, error) { return c.out.Write(p) }
 
-// Close writes what is queued, within a bound, and closes the connection.
+// Close closes the connection once what is queued has been written, which it does not wait for: a
+// server that ends closes its connections one after another.
 func (c *gatherConn) Close() error {
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(gatherClose))
-	_ = c.out.Flush()
-	return c.Conn.Close()
+	if c.out.idle() {
+		return c.Conn.Close()
+	}
+	go func() {
+		_ = c.SetDeadline(time.Now().Add(gatherClose))
+		_ = c.out.Flush()
+		_ = c.Conn.Close()
+	}()
+	return nil
 }
 
-// CloseWrite does the same for the writing half, as HTTP/1 asks for before it closes.
+// CloseWrite closes the writing half, as HTTP/1 asks for before it closes.
 func (c *gatherConn) CloseWrite() error {
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(gatherClose))
+	_ = c.SetWriteDeadline(time.Now().Add(gatherClose))
 	if err := c.out.Flush(); err != nil {
 		return err
 	}
@@ -127,4 +145,14 @@ func (c *gatherConn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return nil
+}
+
+// deadlineWriter gives each write to a connection a time of its own.
+type deadlineWriter struct{ net.Conn }
+
+func (w deadlineWriter) Write(p []byte) (int, error) {
+	if err := w.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
+	}
+	return w.Conn.Write(p)
 }

@@ -153,7 +153,7 @@ func (s *Sessions) Recover(ctx context.Context, reconcile func(keep func(sandbox
 		}
 	}
 	boxes, err := reconcile(func(sandboxID string) bool { return wanted[sandboxID] != nil })
-	if err != nil && (len(boxes) == 0 || errors.Is(err, sandbox.ErrUnavailable)) {
+	if errors.Is(err, sandbox.ErrUnavailable) {
 		return errors.Join(fmt.Errorf("reconcile sandboxes: %w", err), closeAll(boxes))
 	}
 	if err != nil { // what was kept is good; the rest is left to whoever sweeps

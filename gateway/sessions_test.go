@@ -509,8 +509,13 @@ func TestRecover(t *testing.T) {
 func TestRecoverFails(t *testing.T) {
 	h := newHouse(t, nil)
 	half := newBox("half", sandbox.Spec{})
-	err := h.Recover(t.Context(), func(func(string) bool) ([]sandbox.Sandbox, error) { return []sandbox.Sandbox{half}, errBoom })
+	down := errors.Join(sandbox.ErrUnavailable, errBoom)
+	err := h.Recover(t.Context(), func(func(string) bool) ([]sandbox.Sandbox, error) { return []sandbox.Sandbox{half}, down })
 	if !errors.Is(err, errBoom) || !half.isClosed() {
 		t.Errorf("%v, closed %v", err, half.isClosed())
+	}
+	// One sandbox that cannot be removed is no reason not to serve.
+	if err := h.Recover(t.Context(), func(func(string) bool) ([]sandbox.Sandbox, error) { return nil, errBoom }); err != nil {
+		t.Errorf("a stray: %v", err)
 	}
 }

@@ -99,10 +99,13 @@ func (p *Pool) Create(ctx context.Context, spec Spec) (Sandbox, error) {
 			if p.well(ctx, ready) {
 				return ready, nil
 			}
-			p.discard(ready, "not well")
-			if ctx.Err() != nil {
+			if ctx.Err() != nil { // the caller left: that says nothing of the sandbox
+				if !s.put(ready) {
+					p.discard(ready, "the pool is closed")
+				}
 				return nil, context.Cause(ctx)
 			}
+			p.discard(ready, "not well")
 		}
 	}
 	p.waiting.Add(1)

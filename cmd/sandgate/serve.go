@@ -56,7 +56,7 @@ folder takes over or removes what was left.
 
 // serve runs a gateway until it is told to end.
 func (a *app) serve(ctx context.Context, cfg *config.Config) error {
-	lines := gateway.NewGatherWriter(a.err) // a call does not wait for its log line
+	lines := gateway.NewGatherWriter(lossy{a.err}) // a call does not wait for its log line
 	defer func() { _ = lines.Flush() }()
 	log := newLogger(lines, cfg)
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
@@ -91,6 +91,14 @@ func (a *app) announce(cfg *config.Config, g *gatewayParts) {
 	_, _ = fmt.Fprintf(a.out, "Sandgate %s serves %s://%s, sandboxes run on %s.\n",
 		buildVersion(), scheme, g.listener.Addr(), g.runtime) // for people; programs ask /readyz
 	g.log.Info("serving", "address", g.listener.Addr().String(), "runtime", g.runtime, "deployment", g.state.deployment, "version", buildVersion())
+}
+
+// lossy is a writer that goes on after a write that failed: the next log line may fare better.
+type lossy struct{ io.Writer }
+
+func (w lossy) Write(p []byte) (int, error) {
+	_, _ = w.Writer.Write(p)
+	return len(p), nil
 }
 
 // newLogger makes the logger that the configuration asks for.

@@ -14,6 +14,7 @@ FOLDER = __file__.rpartition("/")[0] or "."
 CONTROL_FD = 3
 FD_COUNT = 5
 SPARE_DELAY_MS = 20
+GUARD_SECONDS = 5
 
 
 class Loader(SourceFileLoader):
@@ -54,6 +55,8 @@ class Zygote:
         self._cache = mpl_cache
         self._wants_spare = wants_spare
         self._spare = None  # (pid, socket)
+        self._guards = 0
+        self._guard_ends = None
 
     def serve(self):
         """Serves until the guest is gone, and returns None. In a child, returns what shall run there."""
@@ -63,7 +66,10 @@ class Zygote:
         self._send({"op": "ready"})
         while True:
             quiet = SPARE_DELAY_MS if self._wants_spare and self._spare is None else None
-            events = poller.poll(quiet)
+            events = poller.poll(self._patience(quiet))
+            if not events and self._guard_ends is not None:
+                self._free_the_guest()
+                continue
             if not events:
                 child = self._fork_spare()
                 if child is not None:
@@ -80,9 +86,32 @@ class Zygote:
                 if child is not None:
                     return child
 
+    def _patience(self, quiet):
+        """Returns how long to wait for an event, in milliseconds: while a guard stands, not beyond its end."""
+        if self._guard_ends is None:
+            return quiet
+        return max(0, (self._guard_ends - time.monotonic()) * 1000)
+
+    def _free_the_guest(self):
+        """Kills whatever may be signalled, when the guest did not come back from starting a program in time.
+
+        The new process shares the guest's memory until it becomes the program, and the user's other processes can
+        stop it in that moment. Only its death, or theirs, lets the guest go on.
+        """
+        if time.monotonic() >= self._guard_ends:
+            os.kill(-1, _signal.SIGKILL)
+            self._guard_ends = time.monotonic() + GUARD_SECONDS
+
+    def _guard(self, change):
+        self._guards = max(0, self._guards + change)
+        self._guard_ends = time.monotonic() + GUARD_SECONDS if self._guards else None
+
     def _serve_request(self, packet, fds):
         """Makes a kernel for one request. Returns None, or in a fork what shall run there."""
         request = protocol.decode(packet)
+        if request is not None and request.get("op") in ("guard", "unguard"):
+            self._guard(1 if request["op"] == "guard" else -1)
+            return None
         try:
             problem = _problem_with(request, fds)
             if problem:
@@ -216,6 +245,7 @@ import _socket
 import gc
 import os
 import select
+import time
 
 from sandgate_kernel import kernel, preload, protocol
 

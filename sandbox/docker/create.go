@@ -67,8 +67,19 @@ func (d *Driver) checkSpec(spec sandbox.Spec) error {
 	return nil
 }
 
-// bringUp creates the container, starts it and takes its channel.
+// bringUp creates the container, starts it and takes its channel, within a bound: an engine or a guest
+// that hangs must not keep its place among those being made.
 func (d *Driver) bringUp(ctx context.Context, made *instance) error {
+	limited, cancel := context.WithTimeout(ctx, createTimeout)
+	defer cancel()
+	err := d.bringUpWithin(limited, made)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("create a sandbox: %w: not done within %v: %w", sandbox.ErrUnavailable, createTimeout, err)
+	}
+	return err
+}
+
+func (d *Driver) bringUpWithin(ctx context.Context, made *instance) error {
 	if err := d.createContainer(ctx, made); err != nil {
 		return err
 	}

@@ -26,6 +26,10 @@ const (
 	// cleanupTimeout bounds each removal and each look at a dead container. Their contexts are never
 	// the caller's, which may be what ended.
 	cleanupTimeout = 30 * time.Second
+	// createTimeout bounds the making of one sandbox, once its turn has come.
+	createTimeout = 90 * time.Second
+	// adoptTimeout bounds the taking over of one sandbox.
+	adoptTimeout = 10 * time.Second
 	// engineTimeout bounds the calls that must not be cut short.
 	engineTimeout = 30 * time.Second
 )

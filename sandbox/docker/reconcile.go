@@ -89,6 +89,8 @@ func (d *Driver) adopt(ctx context.Context, found container.Summary) (*instance,
 	taken := d.newContainer(name, id.uid, id.spec)
 	taken.id = found.ID
 	d.uids.hold(id.uid, name)
+	ctx, cancel := context.WithTimeout(ctx, adoptTimeout) // a frozen guest must not keep a gateway from starting
+	defer cancel()
 	stream, err := attach(ctx, d.engine, found.ID)
 	if err == nil {
 		taken.stderr = stream.tail

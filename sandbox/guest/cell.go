@@ -145,6 +145,8 @@ func (c *cell) end(why int32) bool {
 			waiting = false
 		case <-grace.C:
 			c.kernel.kill()
+			// Whoever else may hold the other end of its socket must not keep the caller waiting.
+			_ = c.kernel.wire.conn.SetDeadline(time.Now().Add(closeGrace))
 			return true
 		case <-again.C:
 		}

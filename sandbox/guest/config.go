@@ -47,6 +47,7 @@ const (
 	defaultCell      = 300 * time.Second
 	defaultShell     = 60 * time.Second
 	interruptGrace   = 2 * time.Second
+	closeGrace       = 100 * time.Millisecond // for what a dead kernel has still sent
 	interruptAgain   = 250 * time.Millisecond
 	kernelStart      = 60 * time.Second
 	maxKernelMessage = 16 << 20

@@ -21,6 +21,10 @@ const (
 // maxForms bounds how many forms of one display are kept.
 const maxForms = 32
 
+// maxStructured bounds a form that becomes nested messages. Decoded they take some thirty times the
+// memory of their text, here, in the gateway and in the caller.
+const maxStructured = 512 << 10
+
 // newDisplay turns a MIME bundle from a kernel into a display. Forms that are not what their type
 // says are left out; nil means that nothing is left.
 func newDisplay(data map[string]json.RawMessage, isResult bool) *sandgatev1.Display {
@@ -40,6 +44,12 @@ func newDisplay(data map[string]json.RawMessage, isResult bool) *sandgatev1.Disp
 }
 
 func addForm(display *sandgatev1.Display, mime string, raw json.RawMessage) bool {
+	switch mime {
+	case "application/json", tableType, chartType:
+		if len(raw) > maxStructured {
+			return false
+		}
+	}
 	switch mime {
 	case "application/json":
 		value := new(structpb.Value)

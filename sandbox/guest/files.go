@@ -17,10 +17,13 @@ import (
 
 // fileService is the guest's FileService. Every path is opened as the user.
 type fileService struct {
-	guest *Guest
+	guest   *Guest
+	watches chan struct{} // one element for each watch that is set
 }
 
-func newFileService(g *Guest) *fileService { return &fileService{guest: g} }
+func newFileService(g *Guest) *fileService {
+	return &fileService{guest: g, watches: make(chan struct{}, maxWatchers)}
+}
 
 const defaultRead = 1 << 20
 

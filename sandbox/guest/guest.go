@@ -53,7 +53,7 @@ func New(cfg Config) (*Guest, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Guest{
 		cfg:        cfg,
-		user:       user{cfg.UID},
+		user:       user{cfg.UID, make(chan struct{}, maxThreads)},
 		homeDevice: home.Dev,
 		started:    time.Now(),
 		reaper:     newReaper(cfg.Init),
@@ -103,6 +103,25 @@ func (g *Guest) check(ctx context.Context) (*guestv1.CheckResponse, error) {
 
 // livingZygote returns the zygote, once it has imported its template, starting another if it died.
 func (g *Guest) livingZygote(ctx context.Context) (*zygote, error) {
+	z, err := g.someZygote()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-z.ready:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case <-z.dead:
+		return nil, errors.New("the zygote died while it started")
+	default:
+		return z, nil
+	}
+}
+
+// someZygote returns a zygote that is not known to be dead.
+func (g *Guest) someZygote() (*zygote, error) {
 	g.zygoteMu.Lock()
 	defer g.zygoteMu.Unlock()
 	if len(g.cfg.Kernel) == 0 {
@@ -114,26 +133,14 @@ func (g *Guest) livingZygote(ctx context.Context) (*zygote, error) {
 			g.zygote.close()
 			g.zygote = nil
 		default:
+			return g.zygote, nil
 		}
 	}
-	if g.zygote == nil {
-		z, err := startZygote(g)
-		if err != nil {
-			return nil, err
-		}
+	z, err := startZygote(g)
+	if err == nil {
 		g.zygote = z
 	}
-	select {
-	case <-g.zygote.ready:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	select {
-	case <-g.zygote.dead:
-		return nil, errors.New("the zygote died while it started")
-	default:
-		return g.zygote, nil
-	}
+	return z, err
 }
 
 // Close kills everything that was started for the user, and returns when it is gone.

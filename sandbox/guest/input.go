@@ -33,10 +33,17 @@ func (p *program) input(ctx context.Context, data []byte) error {
 	if p.stdin == nil {
 		return inputError(p.id, os.ErrClosed)
 	}
-	_ = p.stdin.SetWriteDeadline(time.Time{})
-	stop := context.AfterFunc(ctx, func() { _ = p.stdin.SetWriteDeadline(time.Unix(1, 0)) })
-	defer stop()
-	n, err := p.stdin.Write(data)
+	stdin := p.stdin
+	_ = stdin.SetWriteDeadline(time.Time{})
+	late := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = stdin.SetWriteDeadline(time.Unix(1, 0))
+		close(late)
+	})
+	n, err := stdin.Write(data)
+	if !stop() {
+		<-late // the deadline must not hit the next caller
+	}
 	p.bytesIn.Add(int64(n))
 	if err != nil {
 		return inputError(p.id, err)

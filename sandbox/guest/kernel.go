@@ -56,10 +56,12 @@ func (g *Guest) startKernel(ctx context.Context, cwd string) (*kernel, error) {
 		if g.cfg.MemoryBytes > 0 {
 			order.AddressSpace = g.cfg.MemoryBytes + addressSlack
 		}
-		k.pid, k.ended, err = z.fork(ctx, order, theirs)
+		k.pid, k.ended, err = z.fork(ctx, order, theirs, func() {
+			_ = k.wire.conn.SetReadDeadline(time.Now().Add(closeGrace))
+		})
 	}
 	if err == nil {
-		err = k.awaitReady()
+		err = k.awaitReady(ctx)
 	}
 	if err != nil {
 		k.close()
@@ -97,10 +99,14 @@ func (k *kernel) wireUp() (theirs []*os.File, err error) {
 	return theirs, nil
 }
 
-func (k *kernel) awaitReady() error {
-	_ = k.wire.conn.SetReadDeadline(time.Now().Add(kernelStart))
+func (k *kernel) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, kernelStart)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = k.wire.conn.Close() })
 	message, err := k.wire.receive()
-	_ = k.wire.conn.SetReadDeadline(time.Time{})
+	if !stop() {
+		return ctx.Err()
+	}
 	if err == nil && message.Op != "ready" {
 		err = errors.New("it did not come up")
 	}
@@ -174,6 +180,7 @@ func (k *kernel) close() {
 		k.kill()
 		k.zygote.forget(k.pid)
 	}
+	k.guest.markers.release(k.marker)
 	if k.wire != nil {
 		_ = k.wire.conn.Close()
 	}

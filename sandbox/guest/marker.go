@@ -23,11 +23,13 @@ const (
 // markers hands out markers.
 type markers struct {
 	mu      sync.Mutex
-	next    marker // guarded by mu
-	wrapped bool   // guarded by mu
+	next    marker              // guarded by mu
+	wrapped bool                // guarded by mu
+	held    map[marker]struct{} // taken and not released; guarded by mu
 }
 
-// take returns a marker that no process carries.
+// take returns a marker that nobody holds and no process carries. Who takes it releases it when it
+// will not kill by it any more.
 func (m *markers) take() marker {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -38,10 +40,22 @@ func (m *markers) take() marker {
 		}
 		taken := m.next
 		m.next++
-		if !m.wrapped || !inUse(taken) {
-			return taken
+		if _, held := m.held[taken]; held || (m.wrapped && inUse(taken)) {
+			continue
 		}
+		if m.held == nil {
+			m.held = map[marker]struct{}{}
+		}
+		m.held[taken] = struct{}{}
+		return taken
 	}
+}
+
+// release gives a marker back. Processes may still carry it: take looks.
+func (m *markers) release(taken marker) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.held, taken)
 }
 
 func inUse(m marker) bool {
@@ -61,24 +75,28 @@ const killRounds = 20
 // new one. If a fork bomb outruns that, all processes of the sandbox but the guest are killed,
 // which the kernel does at one stroke.
 func (m marker) kill(which func(procInfo) bool) {
-	stopped := map[int]bool{}
+	seen := map[int]bool{}
+	var stopped []int
 	for range killRounds {
 		fresh := false
 		for _, proc := range scanProcs() {
-			if !proc.hasGroup(int(m)) || stopped[proc.pid] || (which != nil && !which(proc)) {
+			if !proc.hasGroup(int(m)) || seen[proc.pid] || (which != nil && !which(proc)) {
 				continue
 			}
-			stopped[proc.pid] = true
-			fresh = true
+			seen[proc.pid], fresh = true, true
+			stopped = append(stopped, proc.pid)
 			_ = unix.Kill(proc.pid, unix.SIGSTOP)
 		}
 		if fresh {
 			continue
 		}
-		for pid := range stopped {
+		if len(stopped) == 0 {
+			return
+		}
+		for _, pid := range stopped {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
-		return
+		stopped = nil // and look again: a fork may have been under way in one that was stopped
 	}
 	killAll()
 }

@@ -17,6 +17,7 @@ type procInfo struct {
 	groups []int
 	rss    int64 // bytes
 	peak   int64 // bytes; zero where the runtime does not tell
+	zombie bool  // its main thread has ended
 }
 
 // scanProcs returns all processes but the guest. One that ends meanwhile is left out.
@@ -46,11 +47,34 @@ func readStatus(pid int) (procInfo, bool) {
 	if err != nil {
 		return procInfo{}, false
 	}
-	return parseStatus(pid, data)
+	info := parseStatus(pid, data)
+	if info.zombie {
+		thread, ok := livingThread(pid)
+		info.rss = thread.rss
+		return info, ok
+	}
+	return info, true
 }
 
-// parseStatus reads the fields of proc_pid_status(5). A zombie is no process any more.
-func parseStatus(pid int, data []byte) (procInfo, bool) {
+// livingThread returns a thread that outlives the main thread of its process. A process with one is
+// no zombie, whatever /proc says of it: it runs on, and can be killed by its pid.
+func livingThread(pid int) (procInfo, bool) {
+	tasks := "/proc/" + strconv.Itoa(pid) + "/task"
+	entries, _ := os.ReadDir(tasks)
+	for _, entry := range entries {
+		data, err := os.ReadFile(tasks + "/" + entry.Name() + "/status")
+		if err != nil {
+			continue
+		}
+		if thread := parseStatus(pid, data); !thread.zombie {
+			return thread, true
+		}
+	}
+	return procInfo{}, false
+}
+
+// parseStatus reads the fields of proc_pid_status(5).
+func parseStatus(pid int, data []byte) procInfo {
 	info := procInfo{pid: pid}
 	for line := range bytes.Lines(data) {
 		name, value, ok := bytes.Cut(line, []byte(":"))
@@ -60,9 +84,7 @@ func parseStatus(pid int, data []byte) (procInfo, bool) {
 		fields := strings.Fields(string(value))
 		switch string(name) {
 		case "State":
-			if len(fields) > 0 && (fields[0] == "Z" || fields[0] == "X") {
-				return procInfo{}, false
-			}
+			info.zombie = len(fields) > 0 && (fields[0] == "Z" || fields[0] == "X")
 		case "Groups":
 			for _, field := range fields {
 				if id, err := strconv.Atoi(field); err == nil {
@@ -75,7 +97,7 @@ func parseStatus(pid int, data []byte) (procInfo, bool) {
 			info.peak = kibibytes(fields)
 		}
 	}
-	return info, true
+	return info
 }
 
 func kibibytes(fields []string) int64 {

@@ -16,6 +16,7 @@ import (
 // program is one that Start made. It lives until it is forgotten, some minutes after its end.
 type program struct {
 	child
+	guest    *Guest
 	id       string
 	request  *sandgatev1.StartRequest
 	started  time.Time
@@ -72,6 +73,7 @@ func (p *program) finish(g *Guest, limit *time.Timer, mark oomMark) {
 	wall := time.Since(p.started)
 	for _, end := range p.pipes {
 		end.drain()
+		end.divert(discard) // what it left behind may write on; that is not its output
 	}
 	p.stdout.close()
 	p.stderr.close()
@@ -140,6 +142,7 @@ func (p *program) describe() *sandgatev1.Process {
 func (p *program) close() {
 	p.marker.kill(nil)
 	p.done.Wait()
+	p.guest.markers.release(p.marker)
 	for _, end := range p.pipes {
 		end.close()
 	}

@@ -72,11 +72,13 @@ func (s *pythonService) Run(ctx context.Context, req *sandgatev1.RunRequest, str
 	if err := c.take(ctx); err != nil {
 		return err
 	}
-	defer c.release()
+	release := sync.OnceFunc(c.release)
+	defer release()
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
 	box := newOutbox(stream.Send, joinRun, leave)
 	value, result, err := s.runIn(ctx, c, req, box)
+	release()                                // a caller who reads slowly keeps nobody else waiting
 	if flushErr := box.flush(); err == nil { // always: the stream is gone when this returns
 		err = flushErr
 	}
@@ -112,7 +114,7 @@ func (s *pythonService) runIn(ctx context.Context, c *pythonContext, req *sandga
 			c.set(nil, nil)
 			k.close()
 		}
-		if running.unsent && attempt == 0 {
+		if running.unsent && running.why == 0 && ctx.Err() == nil && attempt == 0 {
 			c.setLost(result.GetNote())
 			continue
 		}
@@ -181,7 +183,16 @@ func (s *pythonService) ensure(ctx context.Context, c *pythonContext) (*kernel, 
 		return nil, fail(connect.CodeResourceExhausted, "KERNEL_NOT_STARTED",
 			"end some of the session's processes, or create another session", "%v", err)
 	}
-	c.set(k, nil)
+	c.mu.Lock()
+	gone = c.gone
+	if !gone {
+		c.kernel = k
+	}
+	c.mu.Unlock()
+	if gone {
+		k.close()
+		return nil, contextNotFound(c.id)
+	}
 	return k, nil
 }
 
@@ -209,6 +220,10 @@ func (c *pythonContext) take(ctx context.Context) error {
 	}()
 	select {
 	case c.turn <- struct{}{}:
+		if ctx.Err() != nil {
+			c.release()
+			return ctx.Err()
+		}
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -358,9 +373,12 @@ func (s *pythonService) DeleteContext(ctx context.Context, req *sandgatev1.Delet
 		return nil, err
 	}
 	s.mu.Lock()
-	delete(s.contexts, c.id)
+	if s.contexts[c.id] == c {
+		delete(s.contexts, c.id)
+	}
 	s.mu.Unlock()
 	if err := c.end(ctx); err != nil {
+		s.guest.background.Go(func() { _ = c.end(s.guest.ctx) })
 		return nil, err
 	}
 	return &sandgatev1.DeleteContextResponse{}, nil

@@ -91,7 +91,10 @@ func (s *processService) runShell(ctx context.Context, call *shellCall, req *san
 	call.err.drain()
 	call.out.divert(discard)
 	call.err.divert(discard)
-	s.guest.background.Go(func() { closeWhenLeft(call.out, call.err, s.guest) })
+	s.guest.background.Go(func() {
+		closeWhenLeft(call.out, call.err, s.guest)
+		s.guest.markers.release(command.marker)
+	})
 	if call.ended.Load() == endedByCaller {
 		return nil, context.Cause(ctx)
 	}

@@ -46,11 +46,27 @@ func (g *Guest) spawn(c command) (child, error) {
 		Files: []uintptr{c.files[0].Fd(), c.files[1].Fd(), c.files[2].Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: c.terminal, Credential: g.credential(mark)},
 	}
+	guarded := g.guard()
 	pid, ended, err := g.reaper.start(path, append([]string{c.path}, c.args...), attr)
+	guarded()
 	if err != nil {
+		g.markers.release(mark)
 		return child{}, startError(c.path, err)
 	}
 	return child{pid, mark, ended}, nil
+}
+
+// guard has the zygote watch over a start. Between taking the user's id and becoming the program, a
+// new process shares the guest's memory and holds up the thread that made it, and the user's other
+// processes may stop it: then nothing in the guest goes on. The zygote sees that the guard is not
+// taken back, and kills every process of the user's. Call what it returns after the start.
+func (g *Guest) guard() (done func()) {
+	z, err := g.someZygote()
+	if err != nil {
+		return func() {} // no Python, and then nothing that could be warned
+	}
+	z.tell("guard")
+	return func() { z.tell("unguard") }
 }
 
 // credential returns the user's ids with a marker among its groups.
@@ -89,7 +105,7 @@ func (g *Guest) directory(path string) (string, error) {
 			err = unix.ENOTDIR
 		}
 		if err == nil {
-			err = unix.Access(path, unix.X_OK)
+			err = executable(path)
 		}
 		return err
 	})
@@ -116,7 +132,7 @@ func (g *Guest) lookPath(name, cwd, search string) (string, error) {
 		for dir := range strings.SplitSeq(search, ":") {
 			candidate := filepath.Join(dir, name)
 			info, err := os.Stat(candidate)
-			if err == nil && !info.IsDir() && unix.Access(candidate, unix.X_OK) == nil {
+			if err == nil && !info.IsDir() && executable(candidate) == nil {
 				found = candidate
 				return nil
 			}
@@ -137,4 +153,9 @@ func (g *Guest) pathVariable() string {
 		}
 	}
 	return "/usr/local/bin:/usr/bin:/bin"
+}
+
+// executable reports whether the effective user may execute a file or enter a directory.
+func executable(path string) error {
+	return unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS)
 }

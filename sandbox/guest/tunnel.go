@@ -165,12 +165,15 @@ func (t *tunnelService) Accept(ctx context.Context, stream *connect.BidiStream[g
 		func(p []byte) error { return stream.Send(&guestv1.AcceptResponse{Data: p}) })
 }
 
-// carry moves bytes both ways until both have ended, and closes the connection.
+// carry moves bytes both ways until the program inside has ended its side, and the caller its own or
+// ten seconds have passed. Then it closes the connection.
 func carry(ctx context.Context, conn net.Conn, receive func() ([]byte, error), send func([]byte) error) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	defer func() { _ = conn.Close() }()
+	sent := make(chan struct{})
 	go func() {
+		defer close(sent)
 		for {
 			data, err := receive()
 			if err != nil {
@@ -196,6 +199,11 @@ func carry(ctx context.Context, conn net.Conn, receive func() ([]byte, error), s
 			}
 		}
 		if errors.Is(err, io.EOF) {
+			select {
+			case <-sent:
+			case <-ctx.Done():
+			case <-time.After(acceptLimit):
+			}
 			return nil
 		}
 		if err != nil {

@@ -9,8 +9,13 @@ import (
 
 // A user is whoever the sandbox's code runs as.
 type user struct {
-	id int // uid and gid; zero means the guest's own
+	id    int           // uid and gid; zero means the guest's own
+	slots chan struct{} // one element for each thread that is the user now
 }
+
+// maxThreads bounds the threads that work as the user. Each is a thread of its own to the system, of
+// which the user's processes leave the guest only so many.
+const maxThreads = 16
 
 // do runs fn with the file permissions of the user. It drops the effective ids of one thread, and
 // only of that: the real and saved ids stay, so that the user's processes still cannot signal the
@@ -19,6 +24,8 @@ func (u user) do(fn func() error) error {
 	if u.id == 0 {
 		return fn()
 	}
+	u.slots <- struct{}{}
+	defer func() { <-u.slots }()
 	runtime.LockOSThread()
 	if err := u.become(); err != nil {
 		return err // the thread stays locked, and ends with its goroutine

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	maxWatches = 1024 // directories of one watch
-	watchMask  = unix.IN_CREATE | unix.IN_CLOSE_WRITE | unix.IN_MODIFY | unix.IN_ATTRIB | unix.IN_DELETE |
+	maxWatchers = 16
+	maxWatches  = 1024 // directories of one watch
+	watchMask   = unix.IN_CREATE | unix.IN_CLOSE_WRITE | unix.IN_MODIFY | unix.IN_ATTRIB | unix.IN_DELETE |
 		unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ONLYDIR | unix.IN_EXCL_UNLINK
 )
 
@@ -37,7 +38,17 @@ func (s *fileService) Watch(ctx context.Context, req *sandgatev1.WatchRequest, s
 	if err != nil {
 		return err
 	}
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	select {
+	case s.watches <- struct{}{}:
+		defer func() { <-s.watches }()
+	default:
+		return fail(connect.CodeResourceExhausted, "TOO_MANY_WATCHES", "end one of them", "%d watches are set", maxWatchers)
+	}
+	var fd int
+	err = s.guest.user.do(func() (err error) { // as the user, on whose account the instance goes
+		fd, err = unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+		return err
+	})
 	if err != nil {
 		return fileError(path, err)
 	}

@@ -24,11 +24,23 @@ type zygote struct {
 	dead  chan struct{} // closed when it has died
 
 	mu      sync.Mutex
-	next    int                         // guarded by mu
-	forks   map[string]chan zygoteEvent // guarded by mu
-	kernels map[int]chan syscall.WaitStatus
+	next    int             // guarded by mu
+	forks   map[string]fork // guarded by mu
+	kernels map[int]forked  // guarded by mu
 
 	reading sync.WaitGroup
+}
+
+// fork is one that was asked for.
+type fork struct {
+	reply  chan zygoteEvent
+	exited func() // called when the process has ended
+}
+
+// forked is a process that a fork has made.
+type forked struct {
+	ended  chan syscall.WaitStatus
+	exited func()
 }
 
 // zygoteOrder asks for a kernel. Its descriptors travel beside it.
@@ -50,6 +62,8 @@ type zygoteEvent struct {
 	PID    int    `json:"pid"`
 	Error  string `json:"error"`
 	Status int    `json:"status"`
+
+	ended <-chan syscall.WaitStatus // where the end of a forked process comes
 }
 
 // startZygote starts the Python process. It returns before that is ready.
@@ -81,8 +95,8 @@ func startZygote(g *Guest) (*zygote, error) {
 		conn:    ours,
 		ready:   make(chan struct{}),
 		dead:    make(chan struct{}),
-		forks:   map[string]chan zygoteEvent{},
-		kernels: map[int]chan syscall.WaitStatus{},
+		forks:   map[string]fork{},
+		kernels: map[int]forked{},
 	}
 	z.reading.Go(func() {
 		z.read()
@@ -132,15 +146,19 @@ func (z *zygote) read() {
 		case "ready":
 			close(z.ready)
 		case "forked", "failed":
-			if fork := z.forks[event.ID]; fork != nil {
+			if asked, ok := z.forks[event.ID]; ok {
 				if event.Op == "forked" {
-					z.kernels[event.PID] = make(chan syscall.WaitStatus, 1)
+					made := forked{make(chan syscall.WaitStatus, 1), asked.exited}
+					z.kernels[event.PID], event.ended = made, made.ended
 				}
-				fork <- event
+				asked.reply <- event
 			}
+			delete(z.forks, event.ID)
 		case "exited":
-			if ended := z.kernels[event.PID]; ended != nil {
-				ended <- syscall.WaitStatus(event.Status)
+			if made, ok := z.kernels[event.PID]; ok {
+				delete(z.kernels, event.PID)
+				made.ended <- syscall.WaitStatus(event.Status)
+				made.exited()
 			}
 		}
 		z.mu.Unlock()
@@ -159,14 +177,14 @@ func (z *zygote) fail() {
 	}
 }
 
-// fork makes a process with the given descriptors. Its end comes on the channel, unless the zygote
-// dies first.
-func (z *zygote) fork(ctx context.Context, order zygoteOrder, files []*os.File) (int, <-chan syscall.WaitStatus, error) {
+// fork makes a process with the given descriptors. Its end comes on the channel, and exited is
+// called then, unless the zygote dies first.
+func (z *zygote) fork(ctx context.Context, order zygoteOrder, files []*os.File, exited func()) (int, <-chan syscall.WaitStatus, error) {
 	reply := make(chan zygoteEvent, 1)
 	z.mu.Lock()
 	z.next++
 	order.Op, order.ID = "fork", fmt.Sprint(z.next)
-	z.forks[order.ID] = reply
+	z.forks[order.ID] = fork{reply, exited}
 	z.mu.Unlock()
 	defer func() {
 		z.mu.Lock()
@@ -191,9 +209,7 @@ func (z *zygote) fork(ctx context.Context, order zygoteOrder, files []*os.File) 
 		if event.Op != "forked" || event.PID <= 1 {
 			return 0, nil, fmt.Errorf("the zygote could not fork: %s", event.Error)
 		}
-		z.mu.Lock()
-		defer z.mu.Unlock()
-		return event.PID, z.kernels[event.PID], nil
+		return event.PID, event.ended, nil
 	case <-z.dead:
 		return 0, nil, errors.New("the zygote died")
 	case <-ctx.Done():
@@ -201,6 +217,11 @@ func (z *zygote) fork(ctx context.Context, order zygoteOrder, files []*os.File) 
 	case <-timer.C:
 		return 0, nil, errors.New("the zygote does not answer")
 	}
+}
+
+// tell sends an order that has no answer.
+func (z *zygote) tell(op string) {
+	_, _ = z.conn.Write([]byte(`{"op":"` + op + `"}`)) // a dead zygote is replaced when it is needed
 }
 
 // forget drops what is known of an ended kernel.

@@ -51,8 +51,17 @@ import threading, time
 try:
     while True: threading.Thread(target=time.sleep, args=(300,), daemon=True).start()
 except RuntimeError as e: print("stopped", e)`)
+	s.survives("main thread gone, another runs on", `
+import ctypes, threading
+def spin():
+    while True: pass
+threading.Thread(target=spin).start()
+ctypes.CDLL(None).syscall(60, 0)`)
 	_, err := s.python.RestartContext(s.Context(), &sandgatev1.RestartContextRequest{})
 	s.must(err)
+	if run := s.sh("ps -eo comm= | grep -c '^python3$'"); run.stdout != "" && strings.Count(run.stdout, "\n") != 1 {
+		s.Errorf("left over: %+v", run)
+	}
 	if run := s.sh("echo well"); run.stdout != "well\n" {
 		s.Errorf("%+v", run)
 	}
@@ -123,5 +132,28 @@ func (s *subject) wall() {
 		if run := s.sh(c.command); run.stdout != c.want {
 			s.Errorf("%s: %q, want %q", name, run.stdout, c.want)
 		}
+	}
+}
+
+// stopper runs a process that stops every other of the user's for ever, among them those that the
+// guest is just about to start: commands may fail, but the guest goes on.
+func (s *subject) stopper() {
+	next := s.start(s.Context(), &sandgatev1.StartRequest{Command: "python3", Args: []string{"-c", `
+import os, time
+print("on", flush=True)
+end = time.monotonic() + 20
+while time.monotonic() < end:
+    try: os.kill(-1, 19)
+    except OSError: pass`}})
+	id, _, _, _ := s.follow(next, func(out []byte) bool { return len(out) > 0 })
+	for range 5 {
+		_, _ = s.runShell(s.Context(), &sandgatev1.ShellRequest{Command: "true", Timeout: durationpb.New(time.Second)})
+	}
+	_, _ = s.process.SendSignal(s.Context(), &sandgatev1.SendSignalRequest{ProcessId: id, Signal: sandgatev1.Signal_SIGNAL_KILL})
+	_, err := s.python.RestartContext(s.Context(), &sandgatev1.RestartContextRequest{})
+	s.must(err)
+	s.usable("a stopper")
+	if run := s.sh("echo well"); run.stdout != "well\n" {
+		s.Errorf("%+v", run)
 	}
 }

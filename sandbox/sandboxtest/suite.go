@@ -65,6 +65,7 @@ func (s Suite) Run(t *testing.T) {
 		{"python/hostile", s.Python, (*subject).pythonHostile},
 		{"python/displays", s.Python, (*subject).pythonDisplays},
 		{"limits/processes", s.Isolated && s.Python, (*subject).limitProcesses},
+		{"limits/a stopper", s.Isolated && s.Python, (*subject).stopper},
 		{"limits/memory", s.Isolated && s.Python, (*subject).limitMemory},
 		{"limits/disk", s.Isolated, (*subject).limitDisk},
 		{"wall", s.Isolated, (*subject).wall},

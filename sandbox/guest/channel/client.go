@@ -15,6 +15,9 @@ import (
 // PingInterval is how often a client tells the guest that it is there.
 const PingInterval = 10 * time.Second
 
+// pingTimeout is how long a guest may be silent, and then owe an answer, before it is given up.
+const pingTimeout = 20 * time.Second
+
 // maxFrameSize is the largest HTTP/2 frame either end takes: big ones keep a bulk stream fast.
 const maxFrameSize = 256 << 10
 
@@ -75,6 +78,9 @@ func dial(ctx context.Context, stream io.ReadWriteCloser, epoch uint64) (*Client
 		HTTP2: &http.HTTP2Config{
 			MaxReadFrameSize:            maxFrameSize,
 			StrictMaxConcurrentRequests: true,
+			MaxReceiveBufferPerStream:   256 << 10, // what a slow caller costs the gateway
+			SendPingTimeout:             pingTimeout,
+			PingTimeout:                 pingTimeout,
 		},
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return client.conn, nil },
 	}

@@ -128,6 +128,9 @@ func (c *conn) Write(p []byte) (int, error) {
 func (c *conn) Close() error {
 	c.closed.Store(true)
 	c.end()
+	if c.onEnd != nil {
+		c.onEnd(net.ErrClosed)
+	}
 	return nil
 }
 

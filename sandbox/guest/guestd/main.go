@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -78,6 +79,7 @@ func run(args []string) error {
 func frugal() {
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(50)
+	_ = syscall.Setgroups(nil)  // no group of root's while a thread works as the user
 	signal.Ignore(unix.SIGXFSZ) // a write beyond the file size limit is an error, not a death
 	unix.Umask(0o022)
 	const threads = 10
