@@ -38,8 +38,8 @@ serve: setup build ## run the gateway until Ctrl-C
 
 test: setup ## run every test, with Docker and gVisor, and look for what they left behind
 	@.ci/leaks before
-	go test -count=1 ./...
-	$(if $(RACE),go test -count=1 -race $(RACE))
+	go test -count=1 -timeout 30m ./...
+	$(if $(RACE),go test -count=1 -timeout 30m -race $(RACE))
 	@$(MAKE) test-kernel
 	@.ci/leaks after
 
