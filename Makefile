@@ -27,7 +27,7 @@ help: ## list the commands
 setup: ## make this machine ready: Docker engine, gVisor, sandbox image (says little when all is there)
 	@images/setup
 
-build:
+build: ## put the program into bin/
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sandgate ./cmd/sandgate
 
 run: setup build ## see it work: a gateway of its own, a session, a data set, a chart, and everything cleaned up

@@ -10,7 +10,7 @@ import (
 
 const (
 	// grace is how long after the last moment at which work may end the guest has to say so.
-	grace = 75 * time.Second
+	grace = 30 * time.Second
 	// maxLaneCalls bounds the calls that wait in one lane. The guest has a bound of its own, which
 	// is lower; this one holds when the guest does not.
 	maxLaneCalls = 256

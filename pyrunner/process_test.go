@@ -67,7 +67,7 @@ func TestShellEndsASandboxThatDoesNotObey(t *testing.T) {
 		if err != nil || r.GetStatus() != sandgatev1.Status_STATUS_TIMEOUT || b.closes != 1 {
 			t.Fatalf("result %v, error %v, closed %d times", r, err, b.closes)
 		}
-		if wall := r.GetReceipt().GetWall().AsDuration(); wall != 60*time.Second+75*time.Second {
+		if wall := r.GetReceipt().GetWall().AsDuration(); wall != 90*time.Second {
 			t.Errorf("given up after %v", wall)
 		}
 	})

@@ -221,7 +221,7 @@ func TestRunEndsASandboxThatDoesNotObey(t *testing.T) {
 		if r.GetStatus() != sandgatev1.Status_STATUS_TIMEOUT || !r.GetStateLost() || b.closes != 1 {
 			t.Errorf("result %v, closed %d times", r, b.closes)
 		}
-		if wall := r.GetReceipt().GetWall().AsDuration(); wall != 60*time.Second+75*time.Second {
+		if wall := r.GetReceipt().GetWall().AsDuration(); wall != 90*time.Second {
 			t.Errorf("given up after %v", wall)
 		}
 	})

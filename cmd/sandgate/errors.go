@@ -120,13 +120,20 @@ func exitCode(err error) int {
 		return exit.code
 	case errors.As(err, &usage), errors.As(err, &problems):
 		return exitUsage
-	case errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, syscall.EPIPE) && !fromNetwork(err):
 		return exitBrokenPipe
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	default:
 		return exitNotRun
 	}
+}
+
+// fromNetwork reports whether an error is that of a call or a connection, and not of our own output.
+func fromNetwork(err error) bool {
+	_, call := errors.AsType[*connect.Error](err)
+	_, network := errors.AsType[*net.OpError](err)
+	return call || network
 }
 
 // explain says what failed and, where somebody knows, what to do.
@@ -155,6 +162,10 @@ func explain(err error) (message, hint string) {
 	if hint == "" && errors.As(err, &netErr) && netErr.Op == "dial" {
 		return "no gateway answers: " + message,
 			"start one with `sandgate serve`, or name another with --server or SANDGATE_SERVER"
+	}
+	if hint == "" && !connect.IsWireError(wire) && wire.Code() != connect.CodeCanceled && wire.Code() != connect.CodeDeadlineExceeded {
+		return "the gateway gave no proper answer: " + message,
+			"it may have ended, or serve https where http was asked for (or the other way round): check --server or SANDGATE_SERVER"
 	}
 	return message, hint
 }

@@ -68,6 +68,9 @@ func (a *app) py(ctx context.Context, args []string, flags *pyFlags) error {
 	if err != nil {
 		return err
 	}
+	if given && !flags.interactive && strings.TrimSpace(code) == "" {
+		return nil // as python does
+	}
 	var timeout *durationpb.Duration
 	if flags.timeout != "" {
 		if timeout, err = parseDuration(flags.timeout); err != nil {

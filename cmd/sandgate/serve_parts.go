@@ -37,7 +37,7 @@ type gatewayParts struct {
 func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (*gatewayParts, error) {
 	g := &gatewayParts{cfg: cfg, log: log}
 	for _, open := range []func(context.Context) error{
-		g.inspectHost, g.openState, g.openDriver, g.openSessions, g.openPool, g.openServer,
+		g.probePort, g.inspectHost, g.openState, g.openDriver, g.openSessions, g.openPool, g.openServer,
 	} {
 		err := open(ctx)
 		if err == nil {
@@ -55,6 +55,16 @@ func (g *gatewayParts) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.DrainTimeout+endTimeout)
 	defer cancel()
 	return g.undo.run(ctx)
+}
+
+// probePort fails where the port is taken, before anything is made or settled: a start that cannot
+// succeed must not touch the sessions of a gateway that died.
+func (g *gatewayParts) probePort(ctx context.Context) error {
+	listener, err := listen(ctx, g.cfg)
+	if err != nil {
+		return err
+	}
+	return listener.Close()
 }
 
 // openState locks the state folder.

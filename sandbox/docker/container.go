@@ -68,7 +68,7 @@ func (c *instance) Close(ctx context.Context) error {
 // watch waits for the end of the sandbox, says why it came, and removes the container. It runs for as
 // long as the driver holds the container.
 func (c *instance) watch() {
-	detached := false
+	detached, superseded := false, false
 	select {
 	case <-c.stop:
 		c.err = fmt.Errorf("sandbox %s: %w", c.name, sandbox.ErrClosed)
@@ -77,7 +77,7 @@ func (c *instance) watch() {
 		c.err = fmt.Errorf("sandbox %s: the driver let go of it: %w", c.name, sandbox.ErrClosed)
 	case <-c.channel.Done():
 		if errors.Is(c.channel.Err(), channel.ErrSuperseded) { // it lives on, and is not ours to remove
-			detached = true
+			superseded = true
 			c.err = fmt.Errorf("sandbox %s: %w: %w", c.name, sandbox.ErrLost, channel.ErrSuperseded)
 			break
 		}
@@ -86,9 +86,12 @@ func (c *instance) watch() {
 	// Users learn of the end before the engine has done its part, which takes a while.
 	close(c.done)
 	_ = c.channel.Close()
-	if detached {
+	switch {
+	case superseded:
+		c.driver.tasks.Done() // but its name is kept, so that no sweep of this driver takes it for a leftover
+	case detached:
 		c.driver.letGo(c.name)
-	} else {
+	default:
 		c.goneErr = c.remove()
 	}
 	close(c.gone)

@@ -111,7 +111,7 @@ func (d *Driver) createContainer(ctx context.Context, made *instance) error {
 		return err
 	}
 	wanted := plan{
-		spec: made.spec, uid: made.uid, image: d.options.Image, labels: labels,
+		spec: made.spec, uid: made.uid, image: d.image, labels: labels,
 		cgroupParent: d.options.CgroupParent, cgroupV1: d.cgroupV1, appArmor: d.appArmor,
 		seccomp: d.seccomp, orphanTimeout: d.options.OrphanTimeout,
 	}

@@ -88,6 +88,7 @@ type Driver struct {
 
 	creating chan struct{} // a token for each creation under way
 	uids     *slots
+	image    string         // the id that Options.Image had at the start; the name while there is none
 	tasks    sync.WaitGroup // one for each held container
 	detach   chan struct{}  // closed by Close
 
@@ -143,6 +144,11 @@ func (d *Driver) learn(ctx context.Context) error {
 	d.appArmor = hasSecurityOption(info.SecurityOptions, "apparmor")
 	if !hasSecurityOption(info.SecurityOptions, "seccomp") {
 		d.runtimes = slices.DeleteFunc(d.runtimes, func(name string) bool { return name != "runsc" })
+	}
+	// By id from here on: a tag may be moved while the gateway runs, its guest and ours are one build.
+	d.image = d.options.Image
+	if found, err := d.engine.ImageInspect(ctx, d.image); err == nil {
+		d.image = found.ID
 	}
 	return d.refreshForeign(ctx)
 }

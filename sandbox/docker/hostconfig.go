@@ -70,6 +70,7 @@ func (p plan) guestFlags() []string {
 		"--uid", strconv.Itoa(p.uid),
 		"--template", p.spec.Template,
 		"--memory", strconv.FormatInt(p.spec.Limits.MemoryBytes, 10),
+		"--files", strconv.FormatInt(int64(p.spec.Limits.WorkspaceFiles), 10),
 		"--orphan-timeout", p.orphanTimeout.String(),
 	}
 }

@@ -97,3 +97,19 @@ func (c *capture) finish() *sandgatev1.StreamSummary {
 func (g *Guest) spoolName(stream string) string {
 	return fmt.Sprintf("%s-%d.%s", g.started.UTC().Format("20060102T150405"), g.calls.Add(1), stream)
 }
+
+// takeInline returns how much of each of its two streams a call may return, and what to call when it
+// has. More than the default is granted while all calls together stay within a budget, since the
+// guest holds it in memory; beyond, the default applies, and the file has the rest.
+func (g *Guest) takeInline(wanted int64) (limit int64, release func()) {
+	extra := 2 * (wanted - defaultInline)
+	switch {
+	case wanted <= 0:
+		return defaultInline, func() {}
+	case extra <= 0:
+		return wanted, func() {}
+	case !g.inline.TryAcquire(extra):
+		return defaultInline, func() {}
+	}
+	return wanted, func() { g.inline.Release(extra) }
+}

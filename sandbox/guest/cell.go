@@ -28,6 +28,7 @@ type cell struct {
 	value     *sandgatev1.RunResponse // what the last expression gave, to be sent last
 	shown     int                     // displays
 	shownSize int                     // bytes of them
+	release   func()                  // gives back what it may return
 	unsent    bool                    // the kernel was dead before it had the code
 	dropped   int64                   // displays that were too many or too much
 
@@ -44,10 +45,8 @@ func newCell(k *kernel, req *sandgatev1.RunRequest, box *outbox[*sandgatev1.RunR
 		kernel: k, number: k.cells, req: req, box: box,
 		done: make(chan struct{}), ending: make(chan struct{}),
 	}
-	limit := req.GetMaxOutputBytes()
-	if limit <= 0 {
-		limit = defaultInline
-	}
+	var limit int64
+	limit, c.release = k.guest.takeInline(req.GetMaxOutputBytes())
 	c.stdout = &capture{guest: k.guest, name: k.guest.spoolName("stdout"), limit: limit, pass: func(p []byte, at int64) {
 		box.put(&sandgatev1.RunResponse{Event: &sandgatev1.RunResponse_Stdout{Stdout: output(p, at)}})
 	}}

@@ -21,6 +21,9 @@ type Config struct {
 	// MemoryBytes is what the user's processes may use together. Zero means that the guest does
 	// not watch memory.
 	MemoryBytes int64
+	// MaxFiles is how many files may exist in each place that the user can write to, where the
+	// runtime does not bound them itself. Zero means that the guest does not watch them.
+	MaxFiles int64
 	// Kernel is the command line of the kernels' zygote, without the template. Empty means that
 	// there is no Python here.
 	Kernel []string
@@ -46,10 +49,12 @@ const (
 	keepEnded        = 10 * time.Minute // how long an ended program answers
 	defaultCell      = 300 * time.Second
 	defaultShell     = 60 * time.Second
+	inlineBudget     = 32 << 20 // bytes that all calls together may return beyond the default
+	inputLimit       = 30 * time.Second
 	interruptGrace   = 2 * time.Second
 	closeGrace       = 100 * time.Millisecond // for what a dead kernel has still sent
 	interruptAgain   = 250 * time.Millisecond
-	kernelStart      = 60 * time.Second
+	kernelStart      = 25 * time.Second
 	maxKernelMessage = 16 << 20
 	maxDisplays      = 1000     // displays of one cell
 	maxDisplayBytes  = 32 << 20 // bytes of all displays of one cell

@@ -25,6 +25,29 @@ const maxForms = 32
 // memory of their text, here, in the gateway and in the caller.
 const maxStructured = 512 << 10
 
+// maxDepth bounds the nesting of such a form: decoders refuse what is deeper than some thousands.
+const maxDepth = 200
+
+// depth returns how deep JSON is nested at most.
+func depth(raw []byte) int {
+	level, deepest, quoted := 0, 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			level++
+			deepest = max(deepest, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return deepest
+}
+
 // newDisplay turns a MIME bundle from a kernel into a display. Forms that are not what their type
 // says are left out; nil means that nothing is left.
 func newDisplay(data map[string]json.RawMessage, isResult bool) *sandgatev1.Display {
@@ -46,7 +69,7 @@ func newDisplay(data map[string]json.RawMessage, isResult bool) *sandgatev1.Disp
 func addForm(display *sandgatev1.Display, mime string, raw json.RawMessage) bool {
 	switch mime {
 	case "application/json", tableType, chartType:
-		if len(raw) > maxStructured {
+		if len(raw) > maxStructured || depth(raw) > maxDepth {
 			return false
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -29,6 +30,8 @@ type Guest struct {
 	markers    markers
 	memory     *memoryWatch
 	calls      atomic.Int64 // numbers the files of long outputs
+	// inline is what may still be returned beyond the default, in bytes.
+	inline *semaphore.Weighted
 
 	python    *pythonService
 	processes *processService
@@ -57,10 +60,11 @@ func New(cfg Config) (*Guest, error) {
 		homeDevice: home.Dev,
 		started:    time.Now(),
 		reaper:     newReaper(cfg.Init),
-		memory:     newMemoryWatch(cfg.MemoryBytes),
+		inline:     semaphore.NewWeighted(inlineBudget),
 		ctx:        ctx,
 		cancel:     cancel,
 	}
+	g.memory = newMemoryWatch(cfg, g.user)
 	g.python = newPythonService(g)
 	g.processes = newProcessService(g)
 	g.files = newFileService(g)

@@ -26,14 +26,21 @@ func (s *processService) SendInput(ctx context.Context, req *sandgatev1.SendInpu
 	return &sandgatev1.SendInputResponse{}, nil
 }
 
-// input writes data, one caller after another. When ctx ends it stops, even in the middle.
+// input writes data, one caller after another. It stops, even in the middle, when ctx ends or the
+// program has not read it within the limit.
 func (p *program) input(ctx context.Context, data []byte) error {
-	p.inputMu.Lock()
-	defer p.inputMu.Unlock()
-	if p.stdin == nil {
+	ctx, cancel := context.WithTimeout(ctx, inputLimit)
+	defer cancel()
+	select {
+	case p.writing <- struct{}{}:
+		defer func() { <-p.writing }()
+	case <-ctx.Done():
+		return inputError(p.id, os.ErrDeadlineExceeded)
+	}
+	stdin := p.openStdin()
+	if stdin == nil {
 		return inputError(p.id, os.ErrClosed)
 	}
-	stdin := p.stdin
 	_ = stdin.SetWriteDeadline(time.Time{})
 	late := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -51,6 +58,21 @@ func (p *program) input(ctx context.Context, data []byte) error {
 	return nil
 }
 
+func (p *program) openStdin() *os.File {
+	p.stdinMu.Lock()
+	defer p.stdinMu.Unlock()
+	return p.stdin
+}
+
+// closeStdin ends the input, and a write that waits for the program to read.
+func (p *program) closeStdin() {
+	p.stdinMu.Lock()
+	stdin := p.stdin
+	p.stdin = nil
+	p.stdinMu.Unlock()
+	closeAll(stdin)
+}
+
 // CloseStdin ends a program's input.
 func (s *processService) CloseStdin(ctx context.Context, req *sandgatev1.CloseStdinRequest) (*sandgatev1.CloseStdinResponse, error) {
 	p, err := s.find(req.GetProcessId())
@@ -60,10 +82,7 @@ func (s *processService) CloseStdin(ctx context.Context, req *sandgatev1.CloseSt
 	if p.request.GetTerminal() != nil {
 		return &sandgatev1.CloseStdinResponse{}, p.input(ctx, []byte{endOfTransmission})
 	}
-	p.inputMu.Lock()
-	defer p.inputMu.Unlock()
-	closeAll(p.stdin)
-	p.stdin = nil
+	p.closeStdin()
 	return &sandgatev1.CloseStdinResponse{}, nil
 }
 
@@ -99,13 +118,12 @@ func (s *processService) Resize(_ context.Context, req *sandgatev1.ResizeRequest
 	if err != nil {
 		return nil, err
 	}
-	p.inputMu.Lock()
-	defer p.inputMu.Unlock()
-	if p.request.GetTerminal() == nil || p.stdin == nil {
+	stdin := p.openStdin()
+	if p.request.GetTerminal() == nil || stdin == nil {
 		return nil, fail(connect.CodeFailedPrecondition, "NO_TERMINAL", "start it with a terminal",
 			"process %q has no terminal", req.GetProcessId())
 	}
-	if err := resize(p.stdin, req.GetSize()); err != nil {
+	if err := resize(stdin, req.GetSize()); err != nil {
 		return nil, fail(connect.CodeFailedPrecondition, "NO_TERMINAL", "the program may have ended", "resize: %v", err)
 	}
 	return &sandgatev1.ResizeResponse{}, nil

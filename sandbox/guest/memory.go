@@ -11,7 +11,7 @@ import (
 )
 
 // memoryNote tells the reader what to do about memory.
-const memoryNote = "It ran out of the session's memory. Work on less data at a time, or create a session with a greater memory limit."
+const memoryNote = "It ran out of the session's memory, in which its files live too. Work on less data at a time, or create a session with a greater memory limit."
 
 // nextLook returns when to look at the memory again: the less is used, the longer it takes to use it
 // up, and an idle sandbox should cost nothing.
@@ -30,7 +30,9 @@ func nextLook(used, limit int64) time.Duration {
 // counts it. gVisor holds all memory of a sandbox in one host process, so that the host's only way
 // out is to kill everything: there the guest must be first.
 type memoryWatch struct {
-	limit   int64        // what the user's processes may use; zero: do not watch
+	limit   int64 // what the user's processes may use; zero: do not watch
+	files   fileWatch
+	user    user
 	counter *os.File     // where the kernel counts what it killed; nil in gVisor
 	info    *os.File     // /proc/meminfo, read in gVisor only
 	killed  atomic.Int64 // how many the watch itself killed
@@ -42,16 +44,17 @@ type memoryWatch struct {
 // oomMark is the count of out-of-memory kills at a time.
 type oomMark int64
 
-func newMemoryWatch(limit int64) *memoryWatch {
+func newMemoryWatch(cfg Config, u user) *memoryWatch {
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &memoryWatch{limit: limit, cancel: cancel}
+	m := &memoryWatch{limit: cfg.MemoryBytes, user: u, cancel: cancel}
+	m.files = fileWatch{limit: cfg.MaxFiles, places: []string{cfg.Home, "/tmp", "/dev/shm"}}
 	for _, path := range []string{"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"} {
 		if file, err := os.Open(path); err == nil {
 			m.counter = file
 			break
 		}
 	}
-	if limit > 0 && m.counter == nil {
+	if m.limit > 0 && m.counter == nil {
 		m.info, _ = os.Open("/proc/meminfo")
 	}
 	if m.info != nil {
@@ -103,6 +106,11 @@ func (m *memoryWatch) watch(ctx context.Context) {
 		n, _ := m.info.ReadAt(buf, 0)
 		used := (number(buf[:n], "MemTotal:") - number(buf[:n], "MemAvailable:")) << 10
 		timer.Reset(nextLook(used, m.limit))
+		if m.files.tooMany() {
+			m.killed.Add(1)
+			killAll()
+			continue
+		}
 		swarm := used > m.limit/2 && crowded()
 		if used <= m.limit && (!swarm || used <= m.limit*7/10) {
 			since = time.Time{}
@@ -111,7 +119,8 @@ func (m *memoryWatch) watch(ctx context.Context) {
 		m.killed.Add(1)
 		switch {
 		case swarm || (!since.IsZero() && time.Since(since) > releaseTime):
-			killAll() // it grows faster than it can be looked at
+			killAll()            // it grows faster than it can be looked at
+			removeShared(m.user) // what no process holds is freed by nobody else
 			since = time.Time{}
 		case since.IsZero():
 			since = time.Now()

@@ -45,6 +45,7 @@ func (s *processService) Start(ctx context.Context, req *sandgatev1.StartRequest
 func (s *processService) start(req *sandgatev1.StartRequest) (*program, error) {
 	p := &program{
 		guest:   s.guest,
+		writing: make(chan struct{}, 1),
 		id:      "prc_" + rand.Text(),
 		request: req,
 		stdout:  newRing(ringSize),

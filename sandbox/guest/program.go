@@ -27,7 +27,8 @@ type program struct {
 	bytesIn  atomic.Int64
 	timedOut atomic.Bool
 
-	inputMu sync.Mutex // one writer to stdin at a time, so that inputs do not mix
+	writing chan struct{} // holds one element while somebody writes to stdin
+	stdinMu sync.Mutex    // guards stdin once the program is launched
 	ended   chan struct{}
 	endedAt time.Time                 // set before ended is closed
 	result  *sandgatev1.ProcessResult // set before ended is closed
@@ -146,8 +147,5 @@ func (p *program) close() {
 	for _, end := range p.pipes {
 		end.close()
 	}
-	p.inputMu.Lock()
-	defer p.inputMu.Unlock()
-	closeAll(p.stdin)
-	p.stdin = nil
+	p.closeStdin()
 }

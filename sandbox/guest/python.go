@@ -107,6 +107,7 @@ func (s *pythonService) runIn(ctx context.Context, c *pythonContext, req *sandga
 			return nil, nil, err
 		}
 		running := newCell(k, req, box)
+		defer running.release()
 		c.set(k, running)
 		result, replace := running.run(ctx)
 		c.set(k, nil)

@@ -38,7 +38,9 @@ func (s *processService) Shell(ctx context.Context, req *sandgatev1.ShellRequest
 	}
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
-	call := s.newShellCall(req, stream, leave)
+	limit, release := s.guest.takeInline(req.GetMaxOutputBytes())
+	defer release()
+	call := s.newShellCall(limit, stream, leave)
 	result, err := s.runShell(ctx, call, req)
 	if flushErr := call.box.flush(); err == nil { // always: the stream is gone when this returns
 		err = flushErr
@@ -50,12 +52,8 @@ func (s *processService) Shell(ctx context.Context, req *sandgatev1.ShellRequest
 	return stream.Send(&sandgatev1.ShellResponse{Event: &sandgatev1.ShellResponse_Result{Result: result}})
 }
 
-func (s *processService) newShellCall(req *sandgatev1.ShellRequest, stream *connect.ServerStream[sandgatev1.ShellResponse], leave func()) *shellCall {
+func (s *processService) newShellCall(limit int64, stream *connect.ServerStream[sandgatev1.ShellResponse], leave func()) *shellCall {
 	call := &shellCall{box: newOutbox(stream.Send, joinShell, leave)}
-	limit := req.GetMaxOutputBytes()
-	if limit <= 0 {
-		limit = defaultInline
-	}
 	call.stdout = &capture{guest: s.guest, name: s.guest.spoolName("stdout"), limit: limit, pass: func(p []byte, at int64) {
 		call.box.put(&sandgatev1.ShellResponse{Event: &sandgatev1.ShellResponse_Stdout{Stdout: output(p, at)}})
 	}}

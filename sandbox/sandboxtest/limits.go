@@ -93,6 +93,30 @@ while True: a.append(bytearray(2**20))'; echo code $?`) // MemoryError, killed a
 	if !strings.Contains(shell.stdout, "code 1") && shell.result.GetStatus() != memory {
 		s.Errorf("a hungry command: %+v", shell)
 	}
+	s.survives("System V shared memory", `
+import ctypes
+l = ctypes.CDLL(None, use_errno=True); l.shmat.restype = ctypes.c_void_p
+while True:
+    i = l.shmget(0, 32 << 20, 0o1666)
+    if i < 0: raise OSError(ctypes.get_errno())
+    p = l.shmat(i, None, 0)
+    ctypes.memset(p, 1, 32 << 20); l.shmdt(ctypes.c_void_p(p))`)
+	s.eventually("memory that nobody holds is not freed", func() bool {
+		run, err := s.runCell(s.Context(), &sandgatev1.RunRequest{Code: "x = bytearray(b'x' * (100 << 20)); del x"})
+		return err == nil && run.result.GetStatus() == sandgatev1.Status_STATUS_OK
+	})
+	s.must(health.Check(s.Context(), s.sandbox))
+}
+
+// limitFiles makes far more files than are allowed.
+func (s *subject) limitFiles() {
+	s.survives("a million files", `
+import os
+os.makedirs("many")
+for i in range(10**6): os.close(os.open(f"many/{i}", os.O_CREAT | os.O_WRONLY))`)
+	if run := s.sh("ls -U many | wc -l; rm -rf many"); run.result.GetStatus() != sandgatev1.Status_STATUS_OK {
+		s.Errorf("%+v", run)
+	}
 	s.must(health.Check(s.Context(), s.sandbox))
 }
 

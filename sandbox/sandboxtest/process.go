@@ -230,6 +230,7 @@ func (s *subject) processStdin() {
 		done <- err
 	}()
 	_, stdout, _, result := s.follow(next, nil)
+	s.closeWhileFull()
 	s.must(<-done)
 	if !bytes.Equal(stdout, data) || result.GetStatus() != sandgatev1.Status_STATUS_OK {
 		s.Errorf("%d bytes came back, %v", len(stdout), result)
@@ -287,4 +288,21 @@ func (s *subject) processSignal() {
 	}
 	_, err = s.process.SendSignal(s.Context(), &sandgatev1.SendSignalRequest{ProcessId: id})
 	s.wantCode(err, connect.CodeFailedPrecondition)
+}
+
+// closeWhileFull closes the stdin of a program that does not read, while somebody waits to write.
+func (s *subject) closeWhileFull() {
+	id, _, _, _ := s.follow(s.start(s.Context(), &sandgatev1.StartRequest{Command: "sleep", Args: []string{"300"}, Stdin: true}),
+		func([]byte) bool { return true })
+	blocked := make(chan error, 1)
+	go func() {
+		_, err := s.process.SendInput(s.Context(), &sandgatev1.SendInputRequest{ProcessId: id, Data: make([]byte, 1<<20)})
+		blocked <- err
+	}()
+	time.Sleep(100 * time.Millisecond) //nolint:forbidigo // nothing tells when a pipe is full
+	_, err := s.process.CloseStdin(s.Context(), &sandgatev1.CloseStdinRequest{ProcessId: id})
+	s.must(err)
+	s.wantCode(<-blocked, connect.CodeFailedPrecondition)
+	_, err = s.process.SendSignal(s.Context(), &sandgatev1.SendSignalRequest{ProcessId: id, Signal: sandgatev1.Signal_SIGNAL_KILL})
+	s.must(err)
 }

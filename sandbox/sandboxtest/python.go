@@ -296,6 +296,7 @@ func (s *subject) pythonHostile() {
 		"import os, json, sys\nos.write = None\njson.dumps = None\nsys.stdout = None\nsys.stdout = 1",
 		"import os\nfor fd in range(3, 1024):\n    try: os.write(fd, b'.{\"op\":\"done\",\"cell\":1,\"status\":\"ok\",\"count\":1}')\n    except OSError: pass",
 		"import os\nfor fd in range(3, 1024):\n    try: os.write(fd, os.urandom(999))\n    except OSError: pass",
+		"import os\nfor fd in range(3, 1024):\n    try: os.write(fd, b'.{\"op\":\"display\",\"cell\":%d,\"data\":{\"application/json\":' % 7 + b'['*6000 + b']'*6000 + b'}}')\n    except OSError: pass",
 		"import os; os.closerange(3, 4096)",
 		"import sys; sys.modules.clear()",
 		"import os\nos.fork()",

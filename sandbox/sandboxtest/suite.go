@@ -67,6 +67,7 @@ func (s Suite) Run(t *testing.T) {
 		{"limits/processes", s.Isolated && s.Python, (*subject).limitProcesses},
 		{"limits/a stopper", s.Isolated && s.Python, (*subject).stopper},
 		{"limits/memory", s.Isolated && s.Python, (*subject).limitMemory},
+		{"limits/files", s.Isolated && s.Python, (*subject).limitFiles},
 		{"limits/disk", s.Isolated, (*subject).limitDisk},
 		{"wall", s.Isolated, (*subject).wall},
 	}

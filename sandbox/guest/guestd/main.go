@@ -39,6 +39,7 @@ func run(args []string) error {
 	uid := flags.Int("uid", 0, "user and group `id` under which everything of the user's runs")
 	template := flags.String("template", "python", "what kernels have imported: python or data")
 	memory := flags.Int64("memory", 0, "`bytes` that the user's processes may use together")
+	files := flags.Int64("files", 0, "how many files may exist in each place that can be written")
 	orphan := flags.Duration("orphan-timeout", time.Minute, "exit when nobody has held the channel for so long")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -59,6 +60,7 @@ func run(args []string) error {
 		Home:        "/home/user",
 		Template:    *template,
 		MemoryBytes: *memory,
+		MaxFiles:    *files,
 		Kernel:      []string{"/usr/bin/python3", "-I", "/opt/sandgate/kernel/zygote.py"},
 		Version:     version,
 		Init:        os.Getpid() == 1,

@@ -41,6 +41,7 @@ func main() {
 	uid := flag.Int("uid", 0, "")
 	template := flag.String("template", "", "")
 	flag.Int64("memory", 0, "")
+	_ = flag.Int64("files", 0, "")
 	orphan := flag.Duration("orphan-timeout", time.Minute, "")
 	flag.Parse()
 	switch *template {
