@@ -181,7 +181,7 @@ func (p plan) ulimits() []*container.Ulimit {
 
 // tmpfs is all that can be written, /dev/shm and the guest's /run apart. Its pages count as memory.
 // The workspace may hold programs, since user code builds and runs some.
-// gVisor's runsc passes size, mode, uid and gid on, and drops nr_inodes; there memory bounds the files.
+// gVisor's runsc passes size, mode, uid and gid on, and drops nr_inodes; there the guest bounds the files.
 func (p plan) tmpfs() map[string]string {
 	mount := func(options ...string) string { return strings.Join(options, ",") }
 	return map[string]string{
