@@ -56,9 +56,6 @@ func newCell(k *kernel, req *sandgatev1.RunRequest, box *outbox[*sandgatev1.RunR
 	return c
 }
 
-// endedByInterrupt is a third reason, beside endedByTime and endedByCaller.
-const endedByInterrupt int32 = 10
-
 // run runs the cell to its end. What it returns is the result, and whether the kernel has to be
 // replaced.
 func (c *cell) run(ctx context.Context) (result *sandgatev1.RunResult, replace bool) {

@@ -103,7 +103,7 @@ func (s *processService) SendSignal(_ context.Context, req *sandgatev1.SendSigna
 		sig = unix.SIGTERM
 	}
 	if sig == unix.SIGKILL {
-		p.marker.kill(nil)
+		p.marker.end(nil)
 		return &sandgatev1.SendSignalResponse{}, nil
 	}
 	if err := p.marker.signal(sig); err != nil {

@@ -152,16 +152,16 @@ func (k *kernel) drain() {
 // late signal does not hit the next one.
 func (k *kernel) interrupt(cell int64) {
 	_ = k.signal.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // a kernel that never reads it
-	_, _ = k.signal.Write(k.interruptNumber(cell))
+	_, _ = k.signal.Write(interruptNumber(cell))
 	_ = unix.Kill(k.pid, unix.SIGINT)
 }
 
 // kill ends the kernel and everything that it started.
-func (k *kernel) kill() { k.marker.kill(nil) }
+func (k *kernel) kill() { k.marker.end(nil) }
 
 // killSince ends what the kernel started within the last d, but not the kernel.
 func (k *kernel) killSince(d time.Duration) {
-	k.marker.kill(func(p procInfo) bool { return p.pid != k.pid && startedSince(p.pid, d) })
+	k.marker.end(func(p procInfo) bool { return p.pid != k.pid && startedSince(p.pid, d) })
 }
 
 // alive reports whether the process still runs, as far as the zygote has told.

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -70,11 +71,26 @@ func inUse(m marker) bool {
 // killRounds bounds how often processes are looked for before everything in the sandbox is killed.
 const killRounds = 20
 
+// end kills as kill does, and returns when the killed are gone, or have not gone within a bound.
+func (m marker) end(which func(procInfo) bool) {
+	killed := m.kill(which)
+	for deadline := time.Now().Add(deathLimit); len(killed) > 0 && time.Now().Before(deadline); {
+		killed = slices.DeleteFunc(killed, func(pid int) bool {
+			_, alive := readStatus(pid)
+			return !alive
+		})
+		time.Sleep(time.Millisecond) //nolint:forbidigo // nothing tells when a process that is not a child has gone
+	}
+}
+
+// deathLimit is how long a killed process may take to go.
+const deathLimit = 500 * time.Millisecond
+
 // kill ends every process that carries the marker and that also satisfies the condition; nil means
 // all. It first stops them, since a stopped process does not fork, and kills when a look finds no
 // new one. If a fork bomb outruns that, all processes of the sandbox but the guest are killed,
-// which the kernel does at one stroke.
-func (m marker) kill(which func(procInfo) bool) {
+// which the kernel does at one stroke. It returns whom it killed one by one.
+func (m marker) kill(which func(procInfo) bool) (killed []int) {
 	seen := map[int]bool{}
 	var stopped []int
 	for range killRounds {
@@ -91,14 +107,16 @@ func (m marker) kill(which func(procInfo) bool) {
 			continue
 		}
 		if len(stopped) == 0 {
-			return
+			return killed
 		}
 		for _, pid := range stopped {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
+		killed = append(killed, stopped...)
 		stopped = nil // and look again: a fork may have been under way in one that was stopped
 	}
 	killAll()
+	return killed
 }
 
 // signal sends a signal to every process that carries the marker.

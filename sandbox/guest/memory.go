@@ -168,7 +168,7 @@ func killGreatest() {
 		}
 	}
 	if greatest != 0 {
-		greatest.kill(nil)
+		_ = greatest.kill(nil) // without waiting: there is more to look at
 	}
 }
 

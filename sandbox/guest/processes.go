@@ -107,10 +107,10 @@ func (s *processService) launch(p *program) error {
 	if limit := req.GetTimeout().AsDuration(); limit > 0 {
 		timer = time.AfterFunc(limit, func() {
 			p.timedOut.Store(true)
-			p.marker.kill(nil)
+			p.marker.end(nil)
 		})
 	}
-	p.done.Go(func() { p.finish(s.guest, timer, mark) })
+	p.done.Go(func() { p.finish(timer, mark) })
 	return nil
 }
 

@@ -66,7 +66,7 @@ func (p *program) wire(withStdin bool) (files [3]*os.File, err error) {
 }
 
 // finish waits for the program's end, reads what it wrote, and says how it ended.
-func (p *program) finish(g *Guest, limit *time.Timer, mark oomMark) {
+func (p *program) finish(limit *time.Timer, mark oomMark) {
 	got := <-p.child.ended
 	if limit != nil {
 		limit.Stop()
@@ -79,7 +79,7 @@ func (p *program) finish(g *Guest, limit *time.Timer, mark oomMark) {
 	p.stdout.close()
 	p.stderr.close()
 	p.result = processResult(got, p.timedOut.Load())
-	if p.result.GetExitCode() == 128+int32(unix.SIGKILL) && !p.timedOut.Load() && g.memory.ranOut(mark) {
+	if p.result.GetExitCode() == 128+int32(unix.SIGKILL) && !p.timedOut.Load() && p.guest.memory.ranOut(mark) {
 		p.result.Status, p.result.Note = sandgatev1.Status_STATUS_MEMORY, memoryNote
 	}
 	p.result.Stdout = &sandgatev1.StreamSummary{TotalBytes: p.stdout.total()}
@@ -141,7 +141,7 @@ func (p *program) describe() *sandgatev1.Process {
 
 // close kills the program and frees what it held.
 func (p *program) close() {
-	p.marker.kill(nil)
+	p.marker.end(nil)
 	p.done.Wait()
 	p.guest.markers.release(p.marker)
 	for _, end := range p.pipes {

@@ -98,8 +98,9 @@ func (s *pythonService) Run(ctx context.Context, req *sandgatev1.RunRequest, str
 }
 
 // runIn runs a cell in the context's kernel, and returns the value of its last expression, if there
-// is one, and its result. If the kernel died while it was idle, and so never had
-// the code, the cell runs in a new one, and the result says that the state is gone.
+// is one, and its result. If the kernel died while it was idle, and so never had the code, the cell
+// runs in a new one, and the result says that the state is gone. Code that was sent is never sent
+// again: a message that was cut off is none to the kernel.
 func (s *pythonService) runIn(ctx context.Context, c *pythonContext, req *sandgatev1.RunRequest, box *outbox[*sandgatev1.RunResponse]) (*sandgatev1.RunResponse, *sandgatev1.RunResult, error) {
 	for attempt := 0; ; attempt++ {
 		k, err := s.ensure(ctx, c)
@@ -294,9 +295,10 @@ func (s *pythonService) CreateContext(ctx context.Context, req *sandgatev1.Creat
 		return nil, fail(connect.CodeResourceExhausted, "TOO_MANY_CONTEXTS", "delete one", "%d contexts exist", maxContexts)
 	}
 	if _, err := s.ensure(ctx, c); err != nil {
-		s.mu.Lock()
-		delete(s.contexts, id)
-		s.mu.Unlock()
+		s.drop(c)
+		c.mu.Lock()
+		c.gone = true // whoever waits for it must not start a kernel that nobody can find
+		c.mu.Unlock()
 		return nil, err
 	}
 	return &sandgatev1.CreateContextResponse{Context: c.describe()}, nil
@@ -373,16 +375,21 @@ func (s *pythonService) DeleteContext(ctx context.Context, req *sandgatev1.Delet
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	if s.contexts[c.id] == c {
-		delete(s.contexts, c.id)
-	}
-	s.mu.Unlock()
+	s.drop(c)
 	if err := c.end(ctx); err != nil {
 		s.guest.background.Go(func() { _ = c.end(s.guest.ctx) })
 		return nil, err
 	}
 	return &sandgatev1.DeleteContextResponse{}, nil
+}
+
+// drop takes a context off the list, unless another has its name by now.
+func (s *pythonService) drop(c *pythonContext) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.contexts[c.id] == c {
+		delete(s.contexts, c.id)
+	}
 }
 
 // end kills the kernel for good. Calls that wait for it find the context gone.

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -18,13 +18,17 @@ type shellCall struct {
 	box            *outbox[*sandgatev1.ShellResponse]
 	stdout, stderr *capture
 	out, err       *pipe
-	ended          atomic.Int32 // why it was ended before its time
+
+	mu   sync.Mutex // held while the command is being ended
+	why  int32      // why it was ended before its time; guarded by mu
+	over bool       // it ended by itself: nothing may be killed any more; guarded by mu
 }
 
 // Why a call was ended before its time.
 const (
 	endedByTime int32 = 1 + iota
 	endedByCaller
+	endedByInterrupt // cells only
 )
 
 // Shell runs a command to its end.
@@ -73,18 +77,12 @@ func (s *processService) runShell(ctx context.Context, call *shellCall, req *san
 	if limit <= 0 {
 		limit = defaultShell
 	}
-	end := func(why int32) func() {
-		return func() {
-			call.ended.CompareAndSwap(0, why)
-			command.marker.kill(nil)
-		}
-	}
-	timer := time.AfterFunc(limit, end(endedByTime))
+	timer := time.AfterFunc(limit, func() { call.end(command, endedByTime) })
 	defer timer.Stop()
-	stop := context.AfterFunc(ctx, end(endedByCaller))
+	stop := context.AfterFunc(ctx, func() { call.end(command, endedByCaller) })
 	defer stop()
 	got := <-command.ended
-	wall := time.Since(started)
+	wall, why := time.Since(started), call.finish()
 	call.out.drain()
 	call.err.drain()
 	call.out.divert(discard)
@@ -93,18 +91,38 @@ func (s *processService) runShell(ctx context.Context, call *shellCall, req *san
 		closeWhenLeft(call.out, call.err, s.guest)
 		s.guest.markers.release(command.marker)
 	})
-	if call.ended.Load() == endedByCaller {
+	if why == endedByCaller {
 		return nil, context.Cause(ctx)
 	}
-	result := processResult(got, call.ended.Load() == endedByTime)
+	result := processResult(got, why == endedByTime)
 	result.Stdout, result.Stderr = call.stdout.finish(), call.stderr.finish()
 	result.Receipt = receipt(got, wall)
 	result.Receipt.BytesIn = int64(len(req.GetCommand()))
 	result.Receipt.BytesOut = result.Stdout.GetTotalBytes() + result.Stderr.GetTotalBytes()
-	if result.GetExitCode() == 128+int32(unix.SIGKILL) && call.ended.Load() == 0 && s.guest.memory.ranOut(mark) {
+	if result.GetExitCode() == 128+int32(unix.SIGKILL) && why == 0 && s.guest.memory.ranOut(mark) {
 		result.Status, result.Note = sandgatev1.Status_STATUS_MEMORY, memoryNote
 	}
 	return result, nil
+}
+
+// end kills a command before its time, with everything that it started.
+func (c *shellCall) end(command child, why int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over || c.why != 0 {
+		return
+	}
+	c.why = why
+	command.marker.end(nil)
+}
+
+// finish says that the command has ended, and returns why, if that was before its time. It waits for
+// whoever is ending it, so that nothing of the command is left when the caller is told.
+func (c *shellCall) finish() int32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	return c.why
 }
 
 // launchShell starts bash with the command.

@@ -126,8 +126,8 @@ func (w *kernelWire) receive() (kernelMessage, error) {
 	}
 }
 
-// interrupt returns the packet that names the cell to interrupt.
-func (k *kernel) interruptNumber(cell int64) []byte {
+// interruptNumber returns what names a cell on the interrupt pipe.
+func interruptNumber(cell int64) []byte {
 	number := make([]byte, 0, 8)
 	for shift := range 8 {
 		number = append(number, byte(cell>>(8*shift)))

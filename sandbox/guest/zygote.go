@@ -18,7 +18,6 @@ import (
 // user, never runs a line of the sandbox's user, and so is trusted as the guest is. It has imported
 // what the template names, which is what makes a new kernel cheap.
 type zygote struct {
-	guest *Guest
 	conn  *net.UnixConn
 	ready chan struct{} // closed when it has imported everything, or died
 	dead  chan struct{} // closed when it has died
@@ -91,7 +90,6 @@ func startZygote(g *Guest) (*zygote, error) {
 		return nil, fmt.Errorf("start the zygote: %w", err)
 	}
 	z := &zygote{
-		guest:   g,
 		conn:    ours,
 		ready:   make(chan struct{}),
 		dead:    make(chan struct{}),

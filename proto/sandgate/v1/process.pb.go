@@ -120,6 +120,7 @@ type ShellRequest struct {
 	Timeout *durationpb.Duration `protobuf:"bytes,5,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// How many bytes of stdout, and of stderr, are returned inline; what is beyond is kept in a file
 	// of the workspace, and counted. Zero means 1 MiB.
+	// More than that is granted while the session's calls together stay within a budget.
 	MaxOutputBytes int64 `protobuf:"varint,6,opt,name=max_output_bytes,json=maxOutputBytes,proto3" json:"max_output_bytes,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

@@ -38,6 +38,7 @@ type RunRequest struct {
 	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// How many bytes of stdout, and of stderr, are returned inline. What is beyond is kept in a file
 	// of the workspace, and counted. Zero means 1 MiB.
+	// More than that is granted while the session's calls together stay within a budget.
 	MaxOutputBytes int64 `protobuf:"varint,5,opt,name=max_output_bytes,json=maxOutputBytes,proto3" json:"max_output_bytes,omitempty"`
 	// Environment variables for the duration of this call; restored afterwards.
 	Env           map[string]string `protobuf:"bytes,6,rep,name=env,proto3" json:"env,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -294,7 +295,8 @@ func (x *Output) GetOffset() int64 {
 	return 0
 }
 
-// Display is one thing shown, in every form that its object offered. At least one is set. All of
+// Display is one thing shown, in every form that its object offered. At least one is set. A JSON,
+// table or chart form is left out where its text is longer than 512 KiB or nested deeper than 200. All of
 // it was made by untrusted code: never put `html`, `svg` or `javascript` in a page of your own
 // origin.
 type Display struct {

@@ -74,7 +74,8 @@ type ProcessServiceClient interface {
 	// within the last 10 minutes.
 	ListProcesses(context.Context, *v1.ListProcessesRequest) (*v1.ListProcessesResponse, error)
 	// SendInput writes to a program's stdin or terminal and returns once the program has room for it.
-	// Errors: NotFound (process), FailedPrecondition (stdin is closed), DeadlineExceeded.
+	// Errors: NotFound (process), FailedPrecondition (stdin is closed), DeadlineExceeded (the program
+	// has not read it within 30 s; a part of it may have gone in).
 	SendInput(context.Context, *v1.SendInputRequest) (*v1.SendInputResponse, error)
 	// CloseStdin closes a program's stdin; on a terminal it sends end-of-file (Ctrl-D).
 	// Errors: NotFound (process).
@@ -241,7 +242,8 @@ type ProcessServiceHandler interface {
 	// within the last 10 minutes.
 	ListProcesses(context.Context, *v1.ListProcessesRequest) (*v1.ListProcessesResponse, error)
 	// SendInput writes to a program's stdin or terminal and returns once the program has room for it.
-	// Errors: NotFound (process), FailedPrecondition (stdin is closed), DeadlineExceeded.
+	// Errors: NotFound (process), FailedPrecondition (stdin is closed), DeadlineExceeded (the program
+	// has not read it within 30 s; a part of it may have gone in).
 	SendInput(context.Context, *v1.SendInputRequest) (*v1.SendInputResponse, error)
 	// CloseStdin closes a program's stdin; on a terminal it sends end-of-file (Ctrl-D).
 	// Errors: NotFound (process).
