@@ -49,8 +49,15 @@ step() {
   rm -f "$log"
 }
 
-# running NAME: whether a process of that name exists. Does without pgrep, which may be missing.
-running() { grep -qsx "$1" /proc/[0-9]*/comm; }
+# running NAME: whether a process of that name lives; one that waits to be reaped does not. Does
+# without pgrep, which may be missing.
+running() {
+  local comm
+  for comm in $(grep -lsx "$1" /proc/[0-9]*/comm); do
+    ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "${comm%/comm}/status" || return 0
+  done
+  return 1
+}
 
 is_root() { [ "$(id -u)" -eq 0 ]; }
 
