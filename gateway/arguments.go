@@ -27,7 +27,7 @@ func decodeArguments(tool *catalog.Tool, target *rpc, req *sandgatev1.CallToolRe
 	if err := checkNames(tool, fields, req.GetArguments()); err != nil {
 		return nil, err
 	}
-	if len(req.GetArguments().GetFields()) > 0 {
+	if !setSimple(message.ProtoReflect(), req.GetArguments()) {
 		text, err := protojson.Marshal(req.GetArguments())
 		if err != nil {
 			return nil, argumentError(tool, err.Error()) // NaN, or a value of no kind
@@ -40,6 +40,37 @@ func decodeArguments(tool *catalog.Tool, target *rpc, req *sandgatev1.CallToolRe
 		message.ProtoReflect().Set(field, protoreflect.ValueOfString(req.GetSessionId()))
 	}
 	return message, nil
+}
+
+// setSimple sets the fields of a request where every argument is a text or a truth value for a field
+// of just that type, as in most calls, and reports whether it did. Where it did not, nothing is set.
+func setSimple(message protoreflect.Message, arguments *structpb.Struct) bool {
+	fields := message.Descriptor().Fields()
+	values := make(map[protoreflect.FieldDescriptor]protoreflect.Value, len(arguments.GetFields()))
+	for name, argument := range arguments.GetFields() {
+		field := fields.ByName(protoreflect.Name(name))
+		if field == nil || field.IsList() || field.ContainingOneof() != nil {
+			return false // two names of one field, or two fields of which one may be set, are the decoder's to refuse
+		}
+		switch kind := argument.GetKind().(type) {
+		case *structpb.Value_StringValue:
+			if field.Kind() != protoreflect.StringKind {
+				return false
+			}
+			values[field] = protoreflect.ValueOfString(kind.StringValue)
+		case *structpb.Value_BoolValue:
+			if field.Kind() != protoreflect.BoolKind {
+				return false
+			}
+			values[field] = protoreflect.ValueOfBool(kind.BoolValue)
+		default:
+			return false
+		}
+	}
+	for field, value := range values {
+		message.Set(field, value)
+	}
+	return true
 }
 
 // checkNames refuses arguments that the tool does not have, with the list of those it has. The
@@ -82,18 +113,4 @@ func argumentError(tool *catalog.Tool, problem string) error {
 		hint = tool.Proto.GetName() + " takes: " + strings.Join(tool.Arguments, ", ") + ". ListTools has the schema."
 	}
 	return Errorf(connect.CodeInvalidArgument, ReasonInvalidArgument, hint, "arguments: %s", problem)
-}
-
-// structOf returns a message as a JSON object: field names as in the .proto, zeros written out,
-// 64-bit integers as strings, bytes as base64.
-func structOf(message proto.Message) (*structpb.Struct, error) {
-	text, err := protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}.Marshal(message)
-	if err != nil {
-		return nil, fmt.Errorf("write a reply as JSON: %w", err)
-	}
-	out := &structpb.Struct{}
-	if err := protojson.Unmarshal(text, out); err != nil {
-		return nil, fmt.Errorf("write a reply as a struct: %w", err)
-	}
-	return out, nil
 }

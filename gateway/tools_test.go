@@ -227,5 +227,13 @@ func FuzzDecodeArguments(f *testing.F) {
 		if run, ok := message.(*sandgatev1.RunRequest); !ok || run.GetSessionId() != "ses_mine" {
 			t.Errorf("%s became %v", text, message)
 		}
+		// However the fields were set, they are what the decoder makes of the arguments.
+		slow := &sandgatev1.RunRequest{}
+		if written, err := protojson.Marshal(given); err != nil || protojson.Unmarshal(written, slow) != nil {
+			t.Fatalf("%s was taken, but does not decode", text)
+		}
+		if slow.SessionId = "ses_mine"; !proto.Equal(message, slow) {
+			t.Errorf("%s became %v, not %v", text, message, slow)
+		}
 	})
 }

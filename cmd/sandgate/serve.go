@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -54,8 +55,18 @@ folder takes over or removes what was left.
 	return cmd
 }
 
+// leaveProcessors lets the gateway run on half of the processors, one at least, unless GOMAXPROCS is
+// set. It mostly hands bytes on, while the other half is busy with the sandboxes: spread over all of
+// them, its threads spend their time waking one another (docs/rationale.md, 18).
+func leaveProcessors(env func(string) (string, bool)) {
+	if _, set := env("GOMAXPROCS"); !set {
+		runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2))
+	}
+}
+
 // serve runs a gateway until it is told to end.
 func (a *app) serve(ctx context.Context, cfg *config.Config) error {
+	leaveProcessors(a.env)
 	lines := gateway.NewGatherWriter(lossy{a.err}) // a call does not wait for its log line
 	defer func() { _ = lines.Flush() }()
 	log := newLogger(lines, cfg)
