@@ -17,7 +17,6 @@ from os import (
     environ,
     mkdir,
     nice,
-    pipe,
     register_at_fork,
     set_blocking,
     setgroups,
@@ -34,8 +33,9 @@ from resource import RLIMIT_AS, getrlimit, setrlimit
 from sandgate_kernel import hooks, layout
 from sandgate_kernel.interrupts import Interrupts
 from sandgate_kernel.ipython_support import Support
-from sandgate_kernel.protocol import Channel, Closed, decode, receive
+from sandgate_kernel.protocol import Channel, Closed
 from sandgate_kernel.publisher import Publisher
+from sandgate_kernel.rehearsal import rehearse
 from sandgate_kernel.session import Session
 from sandgate_kernel.streams import Origins, Stream
 
@@ -63,6 +63,7 @@ class Kernel:
     def serve(self, matplotlib_cache):
         """Runs cells until the guest is gone; then ends the process, whatever user code registered."""
         link_cache(layout.MPL_USER_DIR, matplotlib_cache)
+        rehearse(self.session.compiler)
         while True:
             try:
                 message = self.channel.receive()
@@ -106,28 +107,6 @@ def run(request, fds, matplotlib_cache):
     try:
         _become(request, fds)
         kernel = _prepare()
-    except BaseException as exc:
-        _give_up(exc)
-    kernel.serve(matplotlib_cache)
-
-
-def run_spare(sock, matplotlib_cache):
-    """Makes this process a kernel that has everything but its user, and waits for a request on sock.
-
-    Where forking is slow, as with numpy and pandas in memory or under gVisor, this is what makes a new context
-    quick. Until the request is here nothing of a user is, so the process may stay root.
-    """
-    try:
-        # The descriptors of a kernel, for as long as the real ones are not here.
-        dup2(sock, layout.FD_CHANNEL, inheritable=False)
-        reading, writing = pipe()
-        dup2(writing, 1)
-        dup2(writing, 2)
-        kernel = _prepare()
-        packet, fds = receive(socket(fileno=sock))
-        if packet is None:
-            _exit(0)
-        _become(decode(packet), fds)
     except BaseException as exc:
         _give_up(exc)
     kernel.serve(matplotlib_cache)

@@ -92,12 +92,6 @@ def receive(sock):
     return (packet, fds) if packet or fds else (None, [])
 
 
-def pass_on(sock, packet, fds):
-    """Sends a packet and descriptors. Raises OSError."""
-    data = b"".join(fd.to_bytes(4, byteorder) for fd in fds)
-    sock.sendmsg([packet], [(SOL_SOCKET, SCM_RIGHTS, data)], MSG_NOSIGNAL)
-
-
 class Channel:
     """One end of a kernel's protocol socket.
 

@@ -32,7 +32,7 @@ class Session:
         self._pid = getpid()
         self._ipython = ipython
         self._sources = tracebacks.Sources()
-        self._compiler = Compiler(ipython.transform)
+        self.compiler = Compiler(ipython.transform)
         self._runner = Runner(namespace)
         self._results = Results(namespace)
         self._count = 0
@@ -156,7 +156,7 @@ class Session:
         """Everything of a cell that runs code of the user; all of it can be interrupted."""
         name = f"<cell {run.number}>"
         self._sources.add(name, run.code)
-        cell = self._compiler.compile(run.code, name)
+        cell = self.compiler.compile(run.code, name)
         value = self._runner.run(cell)
         if value is not None and not cell.silent:
             self._show_value(run, value)

@@ -13,7 +13,6 @@ PACKAGE = "sandgate_kernel"
 FOLDER = __file__.rpartition("/")[0] or "."
 CONTROL_FD = 3
 FD_COUNT = 5
-SPARE_DELAY_MS = 20
 GUARD_SECONDS = 5
 
 
@@ -44,17 +43,12 @@ class Finder:
 
 
 class Zygote:
-    """The loop that serves fork requests and reaps children.
+    """The loop that serves fork requests and reaps children."""
 
-    A heavy zygote keeps one spare: a fork made in a quiet moment, which needs only its descriptors and its user.
-    """
-
-    def __init__(self, control, wake, mpl_cache, wants_spare):
+    def __init__(self, control, wake, mpl_cache):
         self._control = control
         self._wake = wake
         self._cache = mpl_cache
-        self._wants_spare = wants_spare
-        self._spare = None  # (pid, socket)
         self._guards = 0
         self._guard_ends = None
 
@@ -65,15 +59,9 @@ class Zygote:
         poller.register(self._wake, select.POLLIN)
         self._send({"op": "ready"})
         while True:
-            quiet = SPARE_DELAY_MS if self._wants_spare and self._spare is None else None
-            events = poller.poll(self._patience(quiet))
-            if not events and self._guard_ends is not None:
-                self._free_the_guest()
-                continue
+            events = poller.poll(self._patience())
             if not events:
-                child = self._fork_spare()
-                if child is not None:
-                    return child
+                self._free_the_guest()
             for fd, _ in events:
                 if fd == self._wake:
                     os.read(self._wake, 4096)
@@ -86,10 +74,10 @@ class Zygote:
                 if child is not None:
                     return child
 
-    def _patience(self, quiet):
+    def _patience(self):
         """Returns how long to wait for an event, in milliseconds: while a guard stands, not beyond its end."""
         if self._guard_ends is None:
-            return quiet
+            return None
         return max(0, (self._guard_ends - time.monotonic()) * 1000)
 
     def _free_the_guest(self):
@@ -118,13 +106,11 @@ class Zygote:
                 if request is not None:
                     self._send({"op": "failed", "id": str(request.get("id", "")), "error": problem})
                 return None
-            pid = self._use_spare(packet, fds)
-            if pid is None:
-                try:
-                    pid = os.fork()
-                except OSError as exc:
-                    self._send({"op": "failed", "id": request["id"], "error": str(exc)})
-                    return None
+            try:
+                pid = os.fork()
+            except OSError as exc:
+                self._send({"op": "failed", "id": request["id"], "error": str(exc)})
+                return None
             if pid == 0:
                 gc.enable()
                 child_fds, fds = fds, []
@@ -135,37 +121,6 @@ class Zygote:
             for fd in fds:
                 os.close(fd)
 
-    def _use_spare(self, packet, fds):
-        """Hands a request to the spare. Returns its pid, or None if there is none."""
-        if self._spare is None:
-            return None
-        pid, sock = self._spare
-        self._spare = None
-        try:
-            protocol.pass_on(sock, packet, fds)
-        except OSError:
-            return None
-        finally:
-            sock.close()
-        return pid
-
-    def _fork_spare(self):
-        """Forks a spare. Returns None, or in the spare what shall run there."""
-        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-        try:
-            pid = os.fork()
-        except OSError:
-            self._wants_spare = False  # out of memory or processes: those with a request come first
-            return None
-        if pid == 0:
-            gc.enable()
-            ours.close()
-            self._control.close()
-            return kernel.run_spare, theirs.detach(), self._cache
-        theirs.close()
-        self._spare = (pid, ours)
-        return None
-
     def _reap(self):
         while True:
             try:
@@ -174,9 +129,6 @@ class Zygote:
                 return
             if pid == 0:
                 return
-            if self._spare is not None and self._spare[0] == pid:
-                self._spare = None  # nobody was told about it
-                continue
             self._send({"op": "exited", "pid": pid, "status": status})
 
     def _send(self, message):
@@ -223,7 +175,7 @@ def main(template):
     _signal.set_wakeup_fd(wake_write)
     gc.collect()
     gc.freeze()
-    return Zygote(control, wake_read, cache, template == "data").serve()
+    return Zygote(control, wake_read, cache).serve()
 
 
 def _volunteer_for_oom():

@@ -27,6 +27,8 @@ type Config struct {
 	// Kernel is the command line of the kernels' zygote, without the template. Empty means that
 	// there is no Python here.
 	Kernel []string
+	// Spares is how many kernels are kept in reserve, for new contexts. Zero means none.
+	Spares int
 	// Version is reported by Check.
 	Version string
 	// Init tells whether the guest is PID 1 and reaps orphans. False: it reaps its own children

@@ -34,6 +34,7 @@ type Guest struct {
 	inline *semaphore.Weighted
 
 	python    *pythonService
+	spares    *spares
 	processes *processService
 	files     *fileService
 	tunnels   *tunnelService
@@ -65,7 +66,7 @@ func New(cfg Config) (*Guest, error) {
 		cancel:     cancel,
 	}
 	g.memory = newMemoryWatch(cfg, g.user)
-	g.python = newPythonService(g)
+	g.python, g.spares = newPythonService(g), &spares{guest: g}
 	g.processes = newProcessService(g)
 	g.files = newFileService(g)
 	g.tunnels = newTunnelService()
@@ -151,6 +152,7 @@ func (g *Guest) someZygote() (*zygote, error) {
 func (g *Guest) Close() error {
 	g.cancel()
 	g.python.close()
+	g.spares.close()
 	g.processes.close()
 	g.tunnels.close()
 	g.zygoteMu.Lock()

@@ -177,7 +177,7 @@ func (s *pythonService) ensure(ctx context.Context, c *pythonContext) (*kernel, 
 			c.setLost("The Python process ended while it was idle. A new one was started: variables and imports are gone, files are kept.")
 		}
 	}
-	k, err := s.guest.startKernel(ctx, c.cwd)
+	k, err := s.guest.spares.kernel(ctx, c.cwd)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

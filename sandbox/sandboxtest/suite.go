@@ -61,6 +61,7 @@ func (s Suite) Run(t *testing.T) {
 		{"python/interrupt storm", s.Python, (*subject).pythonInterruptStorm},
 		{"python/timeout", s.Python, (*subject).pythonTimeout},
 		{"python/contexts", s.Python, (*subject).pythonContexts},
+		{"python/contexts from the reserve", s.Isolated && s.Python, (*subject).pythonReserve},
 		{"python/output", s.Python, (*subject).pythonOutput},
 		{"python/hostile", s.Python, (*subject).pythonHostile},
 		{"python/displays", s.Python, (*subject).pythonDisplays},

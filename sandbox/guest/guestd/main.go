@@ -40,6 +40,7 @@ func run(args []string) error {
 	template := flags.String("template", "python", "what kernels have imported: python or data")
 	memory := flags.Int64("memory", 0, "`bytes` that the user's processes may use together")
 	files := flags.Int64("files", 0, "how many files may exist in each place that can be written")
+	spares := flags.Int("spares", 0, "how many Python kernels to keep in reserve")
 	orphan := flags.Duration("orphan-timeout", time.Minute, "exit when nobody has held the channel for so long")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -62,6 +63,7 @@ func run(args []string) error {
 		MemoryBytes: *memory,
 		MaxFiles:    *files,
 		Kernel:      []string{"/usr/bin/python3", "-I", "/opt/sandgate/kernel/zygote.py"},
+		Spares:      *spares,
 		Version:     version,
 		Init:        os.Getpid() == 1,
 		Env:         os.Environ(),
