@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,12 +44,10 @@ func NewSessions(opts SessionOptions) (*Sessions, error) {
 	case len(opts.Templates) == 0:
 		return nil, errors.New("sessions need a template")
 	}
-	if opts.MaxSessions == 0 {
-		opts.MaxSessions = defaultMaxSessions
-	}
-	if opts.CreateTimeout == 0 {
-		opts.CreateTimeout = defaultCreateTimeout
-	}
+	opts.MaxSessions = cmp.Or(opts.MaxSessions, defaultMaxSessions)
+	opts.CreateTimeout = cmp.Or(opts.CreateTimeout, defaultCreateTimeout)
+	opts.IdleTimeout = cmp.Or(opts.IdleTimeout, DefaultIdleTimeout)
+	opts.MaxLifetime = cmp.Or(opts.MaxLifetime, DefaultMaxLifetime)
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}

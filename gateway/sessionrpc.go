@@ -9,10 +9,10 @@ import (
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 )
 
-// Defaults of a session's lease.
+// The lease of a session where neither its caller nor the operator says anything.
 const (
-	defaultIdleTimeout = 600 * time.Second
-	defaultMaxLifetime = 24 * time.Hour
+	DefaultIdleTimeout = 600 * time.Second
+	DefaultMaxLifetime = 24 * time.Hour
 )
 
 // Register adds SessionService to a registry.
@@ -32,7 +32,7 @@ func (s *Sessions) createSession(ctx context.Context, req *sandgatev1.CreateSess
 	if err := checkMetadata(req.GetMetadata()); err != nil {
 		return nil, err
 	}
-	lease := lease{idle: defaultIdleTimeout, lifetime: defaultMaxLifetime}
+	lease := lease{idle: s.opts.IdleTimeout, lifetime: s.opts.MaxLifetime}
 	if req.GetIdleTimeout() != nil {
 		lease.idle = req.GetIdleTimeout().AsDuration()
 	}

@@ -44,6 +44,10 @@ type SessionOptions struct {
 	Maximum sandbox.Limits
 	// MaxSessions bounds the running sessions, those being made included. Zero means 256.
 	MaxSessions int
+	// IdleTimeout is the lease of sessions that ask for none. Zero means [DefaultIdleTimeout].
+	IdleTimeout time.Duration
+	// MaxLifetime is how long sessions live that do not say. Zero means [DefaultMaxLifetime].
+	MaxLifetime time.Duration
 	// CreateTimeout bounds the making of one sandbox. Zero means 2 min.
 	CreateTimeout time.Duration
 	// Logger gets what no caller is told. Nil means slog.Default.

@@ -340,7 +340,7 @@ func TestLostSessionsAreForgottenInTheEnd(t *testing.T) {
 		h := newHouse(t, nil)
 		h.mustCreate(t, &sandgatev1.CreateSessionRequest{})
 		h.engine.last().die(sandbox.ErrLost)
-		pass(defaultIdleTimeout + keepEvery)
+		pass(DefaultIdleTimeout + keepEvery)
 		synctest.Wait()
 		if len(h.memory.rows) != 0 {
 			t.Errorf("rows %v", h.memory.rows)
@@ -487,7 +487,7 @@ func TestRecover(t *testing.T) {
 	}
 	res, err := second.getSession(t.Context(), &sandgatev1.GetSessionRequest{SessionId: ids[0]})
 	if err != nil || res.GetSession().GetTemplate() != "data" || res.GetSession().GetMetadata()["n"] != "0" ||
-		time.Until(res.GetSession().GetIdleExpiresAt().AsTime()) < defaultIdleTimeout-time.Minute {
+		time.Until(res.GetSession().GetIdleExpiresAt().AsTime()) < DefaultIdleTimeout-time.Minute {
 		t.Errorf("adopted session: %v, %v", res, err)
 	}
 	box, err := second.Sandbox(t.Context(), ids[0])

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -24,15 +26,17 @@ type stdio struct {
 type app struct {
 	stdio
 	env    config.Env
-	server string // --server; empty: from the environment, or the default
+	names  []string // of all environment variables that are set
+	server string   // --server; empty: from the environment, or the default
 	// started is set once a command's own work begins. An error before that is one of usage.
 	started bool
 }
 
 // run is the whole program: it does what args say and returns the exit code. It touches nothing of
 // the process but what it is given, its signals and its terminal.
-func run(ctx context.Context, args []string, streams stdio, env config.Env) int {
-	a := &app{stdio: streams, env: env}
+func run(ctx context.Context, args []string, streams stdio, environ []string) int {
+	a := &app{stdio: streams}
+	a.env, a.names = environment(environ)
 	root := a.rootCommand()
 	root.SetArgs(args)
 	root.SetIn(a.in)
@@ -43,6 +47,26 @@ func run(ctx context.Context, args []string, streams stdio, env config.Env) int 
 		err = usageError{err: err, command: cmd.CommandPath()}
 	}
 	return a.report(err)
+}
+
+// environment splits what [os.Environ] returns: how to look a variable up, and the names of those that
+// are not empty.
+func environment(environ []string) (config.Env, []string) {
+	values := make(map[string]string, len(environ))
+	var names []string
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		values[name] = value
+		if value != "" {
+			names = append(names, name)
+		}
+	}
+	lookup := func(name string) (string, bool) {
+		value, set := values[name]
+		return value, set
+	}
+	slices.Sort(names)
+	return lookup, names
 }
 
 const rootLong = `Sandgate runs what you do not trust: Python, shell commands and file work of AI
@@ -73,6 +97,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "sandgate",
 		Short:         "Run what you do not trust",
+		Version:       buildVersion(),
 		Long:          rootLong,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -84,6 +109,7 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&a.server, "server", "",
 		"gateway to talk to (default $SANDGATE_SERVER or http://"+config.DefaultListen+")")
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddGroup(
 		&cobra.Group{ID: groupUse, Title: "Using a gateway:"},
 		&cobra.Group{ID: groupRun, Title: "Running a gateway:"},

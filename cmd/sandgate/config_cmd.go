@@ -33,16 +33,19 @@ func (a *app) configCommand() *cobra.Command {
 }
 
 func (a *app) configCheck() *cobra.Command {
-	return &cobra.Command{
+	var file string
+	cmd := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Say everything that is wrong with the settings",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			in := config.Input{Env: a.env}
-			if len(args) == 1 {
-				in.File = args[0]
+			switch {
+			case len(args) == 1 && file != "":
+				return usagef("name the file once: as an argument or by --config")
+			case len(args) == 1:
+				file = args[0]
 			}
-			loaded, err := config.Load(in)
+			loaded, err := config.Load(config.Input{File: file, Env: a.env, Names: a.names})
 			if err != nil {
 				return err
 			}
@@ -54,6 +57,8 @@ func (a *app) configCheck() *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&file, "config", "", "the file to read, as \"serve\" takes it")
+	return cmd
 }
 
 func (a *app) configShow() *cobra.Command {
@@ -65,7 +70,7 @@ func (a *app) configShow() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			// What is wrong is shown after the settings that could be read.
-			loaded, problems := config.Load(config.Input{File: file, Env: a.env})
+			loaded, problems := config.Load(config.Input{File: file, Env: a.env, Names: a.names})
 			if err := a.printSettings(loaded, asJSON); err != nil {
 				return err
 			}
@@ -121,12 +126,12 @@ func addSettings(set *pflag.FlagSet) *settingFlags {
 }
 
 // load reads the configuration with the flags that were given.
-func (f *settingFlags) load(env config.Env) (*config.Loaded, error) {
+func (f *settingFlags) load(a *app) (*config.Loaded, error) {
 	given := map[string]string{}
 	for _, field := range config.Fields() {
 		if f.set.Changed(field.Flag()) {
 			given[field.Key] = *f.texts[field.Key]
 		}
 	}
-	return config.Load(config.Input{File: f.file, Env: env, Flags: given})
+	return config.Load(config.Input{File: f.file, Env: a.env, Names: a.names, Flags: given})
 }

@@ -28,7 +28,7 @@ where "sandgate serve" would refuse to start.`,
 	settings := addSettings(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	cmd.RunE = interruptible(func(ctx context.Context, _ []string) error {
-		loaded, err := settings.load(a.env)
+		loaded, err := settings.load(a)
 		if err != nil {
 			return err
 		}

@@ -15,5 +15,5 @@ func main() {
 	// of the process: temporary sessions still have to be deleted.
 	signal.Ignore(syscall.SIGPIPE)
 	streams := stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}
-	os.Exit(run(context.Background(), os.Args[1:], streams, os.LookupEnv))
+	os.Exit(run(context.Background(), os.Args[1:], streams, os.Environ()))
 }

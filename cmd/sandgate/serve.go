@@ -46,7 +46,7 @@ folder takes over or removes what was left.
 	}
 	settings := addSettings(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		loaded, err := settings.load(a.env)
+		loaded, err := settings.load(a)
 		if err != nil {
 			return err
 		}

@@ -114,6 +114,8 @@ func (g *gatewayParts) openSessions(ctx context.Context) error {
 		Defaults:    g.cfg.DefaultLimits,
 		Maximum:     g.cfg.MaxLimits,
 		MaxSessions: g.cfg.MaxSessions,
+		IdleTimeout: g.cfg.IdleTimeout,
+		MaxLifetime: g.cfg.MaxLifetime,
 		Logger:      g.log,
 	})
 	if err != nil {

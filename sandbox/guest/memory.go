@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // memoryNote tells the reader what to do about memory.
@@ -33,9 +35,11 @@ type memoryWatch struct {
 	limit   int64 // what the user's processes may use; zero: do not watch
 	files   fileWatch
 	user    user
-	counter *os.File     // where the kernel counts what it killed; nil in gVisor
-	info    *os.File     // /proc/meminfo, read in gVisor only
-	killed  atomic.Int64 // how many the watch itself killed
+	counter *os.File // where the kernel counts what it killed; nil in gVisor
+	// counterFD is the counter's descriptor.
+	counterFD int
+	info      *os.File     // /proc/meminfo, read in gVisor only
+	killed    atomic.Int64 // how many the watch itself killed
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -50,7 +54,7 @@ func newMemoryWatch(cfg Config, u user) *memoryWatch {
 	m.files = fileWatch{limit: cfg.MaxFiles, places: []string{cfg.Home, "/tmp", "/dev/shm"}}
 	for _, path := range []string{"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"} {
 		if file, err := os.Open(path); err == nil {
-			m.counter = file
+			m.counter, m.counterFD = file, int(file.Fd())
 			break
 		}
 	}
@@ -68,8 +72,9 @@ func (m *memoryWatch) mark() oomMark {
 	count := m.killed.Load()
 	if m.counter != nil {
 		var buf [512]byte
-		n, _ := m.counter.ReadAt(buf[:], 0)
-		count += number(buf[:n], "oom_kill ")
+		// One system call, of which every cell makes one: ReadAt would make another for the end of file.
+		n, _ := unix.Pread(m.counterFD, buf[:], 0)
+		count += number(buf[:max(n, 0)], "oom_kill ")
 	}
 	return oomMark(count)
 }

@@ -307,9 +307,11 @@ type CreateSessionRequest struct {
 	// Labels of the caller's, returned as given. At most 32, keys to 64 and values to 512 bytes;
 	// keys that begin with `sandgate` are refused.
 	Metadata map[string]string `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Lease length: the session ends when nobody has used it for this long. Default 600 s.
+	// Lease length: the session ends when nobody has used it for this long. Absent: the
+	// operator's idle_timeout, 600 s unless set.
 	IdleTimeout *durationpb.Duration `protobuf:"bytes,4,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
-	// The session ends this long after it was made, used or not. Default 24 h.
+	// The session ends this long after it was made, used or not. Absent: the operator's
+	// max_lifetime, 24 h unless set.
 	MaxLifetime   *durationpb.Duration `protobuf:"bytes,5,opt,name=max_lifetime,json=maxLifetime,proto3" json:"max_lifetime,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -78,16 +78,42 @@ func checkTLS(c *Config, add func(field, text string)) {
 
 // closest suggests the setting that somebody may have meant.
 func closest(key string, known map[string]Field) string {
+	if best := nearest(key, known); best != "" {
+		return "; did you mean " + best + "?"
+	}
+	return "; `sandgate config show` lists them all"
+}
+
+// checkNames reports environment variables whose names are nearly those of settings. Others are left
+// alone: Kubernetes, for one, sets SANDGATE_PORT where a service is called sandgate.
+func checkNames(names []string) Problems {
+	known := map[string]Field{}
+	for _, field := range Fields() {
+		known[field.Key] = field
+	}
+	var problems Problems
+	for _, name := range names {
+		key, ours := strings.CutPrefix(name, envPrefix)
+		key = strings.ToLower(key)
+		if _, isSetting := known[key]; !ours || isSetting {
+			continue
+		}
+		if best := nearest(key, known); best != "" {
+			problems = append(problems, Problem{Source: name, Text: "is not a setting; did you mean " + known[best].Env() + "?"})
+		}
+	}
+	return problems
+}
+
+// nearest returns the setting whose key is most like key, nothing where none is like it.
+func nearest(key string, known map[string]Field) string {
 	best, distance := "", 4
 	for candidate := range known {
 		if d := editDistance(key, candidate); d < distance || (d == distance && candidate < best) {
 			best, distance = candidate, d
 		}
 	}
-	if best == "" {
-		return "; `sandgate config show` lists them all"
-	}
-	return "; did you mean " + best + "?"
+	return best
 }
 
 // editDistance is how many letters must be changed, added or removed to get from a to b. Long

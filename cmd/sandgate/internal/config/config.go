@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/sandbox"
 )
 
@@ -50,6 +51,8 @@ type Config struct {
 	// DefaultLimits are for sessions that ask for none; MaxLimits are the most a session may ask
 	// for. A zero field of MaxLimits does not bound.
 	DefaultLimits, MaxLimits sandbox.Limits
+	// IdleTimeout and MaxLifetime are the leases of sessions that ask for none.
+	IdleTimeout, MaxLifetime time.Duration
 	// DrainTimeout is how long calls may go on once the gateway was told to stop.
 	DrainTimeout time.Duration
 	// LogLevel is debug, info, warn or error.
@@ -82,6 +85,8 @@ func Default(env Env) Config {
 			WorkspaceBytes: 4 * sandbox.GiB,
 			WorkspaceFiles: 1_000_000,
 		},
+		IdleTimeout:  gateway.DefaultIdleTimeout,
+		MaxLifetime:  gateway.DefaultMaxLifetime,
 		DrainTimeout: 30 * time.Second,
 		LogLevel:     "info",
 		LogFormat:    "text",

@@ -49,6 +49,8 @@ func Fields() []Field {
 	}
 	fields = append(fields, limitFields()...)
 	return append(fields,
+		span("idle_timeout", "lease of a session that asks for none: it ends when unused for so long", spanBounds{time.Second, 24 * time.Hour}, func(c *Config) *time.Duration { return &c.IdleTimeout }),
+		span("max_lifetime", "life of a session that asks for none, used or not", spanBounds{time.Second, 7 * 24 * time.Hour}, func(c *Config) *time.Duration { return &c.MaxLifetime }),
 		span("drain_timeout", "how long calls may go on after SIGTERM", spanBounds{0, time.Hour}, func(c *Config) *time.Duration { return &c.DrainTimeout }),
 		choice("log_level", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error"),
 		choice("log_format", "text or json", func(c *Config) *string { return &c.LogFormat }, "text", "json"),

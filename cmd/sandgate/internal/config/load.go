@@ -61,6 +61,8 @@ type Input struct {
 	File string
 	// Env looks up environment variables.
 	Env Env
+	// Names are those of all environment variables. One that is nearly a setting's is refused.
+	Names []string
 	// Flags are the values given on the command line, by key.
 	Flags map[string]string
 }
@@ -93,6 +95,7 @@ func Load(in Input) (*Loaded, error) {
 			problems = append(problems, loaded.set(field, text, Problem{Source: "--" + field.Flag()})...)
 		}
 	}
+	problems = append(problems, checkNames(in.Names)...)
 	problems = append(problems, check(&loaded.Config)...)
 	if len(problems) > 0 {
 		return loaded, problems
