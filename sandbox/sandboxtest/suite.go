@@ -62,6 +62,8 @@ func (s Suite) Run(t *testing.T) {
 		{"python/timeout", s.Python, (*subject).pythonTimeout},
 		{"python/contexts", s.Python, (*subject).pythonContexts},
 		{"python/contexts from the reserve", s.Isolated && s.Python, (*subject).pythonReserve},
+		{"python/planted files", s.Isolated && s.Python, (*subject).planted},
+		{"python/many calls", s.Isolated && s.Python, (*subject).manyCalls},
 		{"python/output", s.Python, (*subject).pythonOutput},
 		{"python/hostile", s.Python, (*subject).pythonHostile},
 		{"python/displays", s.Python, (*subject).pythonDisplays},
@@ -70,6 +72,8 @@ func (s Suite) Run(t *testing.T) {
 		{"limits/memory", s.Isolated && s.Python, (*subject).limitMemory},
 		{"limits/files", s.Isolated && s.Python, (*subject).limitFiles},
 		{"limits/disk", s.Isolated, (*subject).limitDisk},
+		{"limits/storms", s.Isolated && s.Python, (*subject).storms},
+		{"limits/sockets that nobody reads", s.Isolated && s.Python, (*subject).unreadSockets},
 		{"wall", s.Isolated, (*subject).wall},
 	}
 	shared := s.make(t)
