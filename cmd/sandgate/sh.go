@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ type shFlags struct {
 	at      place
 	timeout string
 	cwd     string
+	command string
 }
 
 // shCommand is `sandgate sh`.
@@ -34,12 +36,15 @@ words are joined by spaces as ssh does. The exit code is the command's.
 Flags go before the command. Without --session it works in a temporary session that
 is deleted afterwards.`,
 		Example: `  sandgate sh
-  sandgate sh 'python3 --version; id'
+  sandgate sh -c 'python3 --version; id'
   sandgate sh --session $id --timeout 10m ./build.sh
   sandgate sh < script.sh`,
 		Args: cobra.ArbitraryArgs,
 		RunE: interruptible(func(ctx context.Context, args []string) error {
-			return a.sh(ctx, strings.Join(args, " "), &flags)
+			if flags.command != "" && len(args) > 0 {
+				return usagef("give the command once: by -c or as arguments")
+			}
+			return a.sh(ctx, cmp.Or(flags.command, strings.Join(args, " ")), &flags)
 		}),
 	}
 	set := cmd.Flags()
@@ -47,6 +52,7 @@ is deleted afterwards.`,
 	set.StringVar(&flags.at.session, "session", "", "the session to work in")
 	set.StringVar(&flags.at.template, "template", "", "template of the temporary session: python or data")
 	set.StringVar(&flags.timeout, "timeout", "", "end the command after this long, such as 10m (default 60s; a shell: none)")
+	set.StringVarP(&flags.command, "command", "c", "", "the command, in one piece")
 	set.StringVar(&flags.cwd, "cwd", "", "folder to start in; empty: /home/user")
 	return cmd
 }
