@@ -40,14 +40,15 @@ type layer struct {
 // the package that declares it, which knows no engine; everything else meets in cmd.
 func layers() []layer {
 	everything := []string{"proto/", "sandbox/", "pyrunner/", "browser/", "fileserver/", "gateway/", "agent/"}
-	backend := []string{"sandbox", "proto/"}
+	backend := []string{"sandbox", "sandbox/guestrpc", "proto/"}
 	return []layer{
 		{folder: ".", tests: []string{"proto/"}},
 		{folder: "proto"},
 		{folder: "sandbox", tests: []string{"sandbox/"}},
 		{folder: "sandbox/docker", may: []string{"sandbox/"}},
 		{folder: "sandbox/egress", may: []string{"sandbox"}},
-		{folder: "sandbox/guest", may: []string{"sandbox", "proto/"}},
+		{folder: "sandbox/guest", may: []string{"sandbox", "sandbox/guestrpc", "proto/"}},
+		{folder: "sandbox/guestrpc", may: []string{"sandbox", "proto/"}, tests: []string{"sandbox/sandboxtest"}},
 		{folder: "sandbox/sandboxtest", may: []string{"sandbox", "sandbox/guest/", "proto/"}},
 		{folder: "pyrunner", may: backend, tests: []string{"sandbox/"}},
 		{folder: "browser", may: append(backend, "sandbox/egress"), tests: []string{"sandbox/"}},

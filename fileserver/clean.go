@@ -4,6 +4,7 @@ import (
 	"math"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
 const (
@@ -26,8 +27,8 @@ func cleanInfo(info *sandgatev1.FileInfo) *sandgatev1.FileInfo {
 	if info == nil {
 		return &sandgatev1.FileInfo{Type: sandgatev1.FileType_FILE_TYPE_OTHER}
 	}
-	info.Path = clip(info.GetPath(), maxPathBytes)
-	info.SymlinkTarget = clip(info.GetSymlinkTarget(), maxPathBytes)
+	info.Path = guestrpc.Clip(info.GetPath(), maxPathBytes)
+	info.SymlinkTarget = guestrpc.Clip(info.GetSymlinkTarget(), maxPathBytes)
 	if info.GetType() < sandgatev1.FileType_FILE_TYPE_FILE || info.GetType() > sandgatev1.FileType_FILE_TYPE_OTHER {
 		info.Type = sandgatev1.FileType_FILE_TYPE_OTHER
 	}
@@ -86,7 +87,7 @@ func cleanWatch(res *sandgatev1.WatchResponse) bool {
 	case *sandgatev1.WatchResponse_Ready, *sandgatev1.WatchResponse_Overflow:
 		return true
 	case *sandgatev1.WatchResponse_Change:
-		event.Change.Path = clip(event.Change.GetPath(), maxPathBytes)
+		event.Change.Path = guestrpc.Clip(event.Change.GetPath(), maxPathBytes)
 		kind := event.Change.GetType()
 		return kind >= sandgatev1.ChangeType_CHANGE_TYPE_CREATE && kind <= sandgatev1.ChangeType_CHANGE_TYPE_ATTRIBUTES
 	default:

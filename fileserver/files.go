@@ -11,28 +11,36 @@ import (
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
-// Sandboxes finds the sandbox of a session. Its method may be called by any number of goroutines.
-type Sandboxes interface {
-	// Sandbox returns the sandbox of a session that the caller of ctx may use. Its error is a
-	// *connect.Error, which reaches the caller as it is.
-	Sandbox(ctx context.Context, sessionID string) (sandbox.Sandbox, error)
-}
+const (
+	// maxMessageBytes bounds one message of a guest: the largest honest one is a page of 10,000 long paths.
+	maxMessageBytes = 20 << 20
+	// tooLarge is the hint for a caller whose answer was beyond every bound.
+	tooLarge = "Ask for less at a time: a range of the file, or a smaller page of the directory."
+)
 
 // Files is the host's side of FileService. Its methods may be called by any number of goroutines;
 // their errors are *connect.Errors. Requests must have passed validation.
 type Files struct {
-	sandboxes Sandboxes
+	sandboxes guestrpc.Sandboxes
 	guest     sandgatev1connect.FileServiceClient
 }
 
 // New returns a Files that finds its sandboxes in sandboxes.
-func New(sandboxes Sandboxes) *Files {
+func New(sandboxes guestrpc.Sandboxes) *Files {
 	return &Files{
 		sandboxes: sandboxes,
-		guest:     sandgatev1connect.NewFileServiceClient(guestTransport{}, sandbox.GuestURL, guestOptions()...),
+		guest:     sandgatev1connect.NewFileServiceClient(guestrpc.HTTPClient{}, sandbox.GuestURL, guestrpc.Options(maxMessageBytes)...),
 	}
+}
+
+// unary makes one call that has one reply to the guest of a session.
+func unary[Req guestrpc.Request, Res any](
+	ctx context.Context, sandboxes guestrpc.Sandboxes, req Req, do func(context.Context, Req) (Res, error),
+) (Res, error) {
+	return guestrpc.Unary(ctx, sandboxes, req, do, tooLarge)
 }
 
 // Read reads a file, or a range of it.
@@ -42,7 +50,7 @@ func (f *Files) Read(ctx context.Context, req *sandgatev1.ReadRequest) (*sandgat
 		return nil, err
 	}
 	if !cleanRead(res, req) {
-		return nil, guestBroken(errors.New("it sent more of the file than was asked for"))
+		return nil, guestrpc.Broken(errors.New("it sent more of the file than was asked for"))
 	}
 	return res, nil
 }
@@ -62,7 +70,7 @@ func (f *Files) Edit(ctx context.Context, req *sandgatev1.EditRequest) (*sandgat
 	if err == nil {
 		res.File = cleanInfo(res.GetFile())
 		res.Replaced = max(res.GetReplaced(), 0)
-		res.Preview = clip(res.GetPreview(), maxPreviewBytes)
+		res.Preview = guestrpc.Clip(res.GetPreview(), maxPreviewBytes)
 	}
 	return res, err
 }
@@ -74,7 +82,7 @@ func (f *Files) ListFiles(ctx context.Context, req *sandgatev1.ListFilesRequest)
 		return nil, err
 	}
 	if !cleanList(res, req) {
-		return nil, guestBroken(errors.New("it sent more of the directory than was asked for"))
+		return nil, guestrpc.Broken(errors.New("it sent more of the directory than was asked for"))
 	}
 	return res, nil
 }

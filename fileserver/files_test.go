@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,56 +13,9 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/sandgate/sandgate/fileserver"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
-	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
-	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/sandboxtest"
 )
-
-// guest is a guest that does what a test says, good or evil.
-type guest struct {
-	sandgatev1connect.UnimplementedFileServiceHandler
-
-	read     func(context.Context, *sandgatev1.ReadRequest) (*sandgatev1.ReadResponse, error)
-	list     func(context.Context, *sandgatev1.ListFilesRequest) (*sandgatev1.ListFilesResponse, error)
-	stat     func(context.Context) (*sandgatev1.StatResponse, error)
-	watch    func(context.Context, func(*sandgatev1.WatchResponse) error) error
-	download func(context.Context, func(*sandgatev1.DownloadResponse) error) error
-	upload   func(context.Context, *connect.ClientStream[sandgatev1.UploadRequest]) (*sandgatev1.UploadResponse, error)
-}
-
-func (g *guest) Read(ctx context.Context, req *sandgatev1.ReadRequest) (*sandgatev1.ReadResponse, error) {
-	return g.read(ctx, req)
-}
-
-func (g *guest) ListFiles(ctx context.Context, req *sandgatev1.ListFilesRequest) (*sandgatev1.ListFilesResponse, error) {
-	return g.list(ctx, req)
-}
-
-func (g *guest) Stat(ctx context.Context, _ *sandgatev1.StatRequest) (*sandgatev1.StatResponse, error) {
-	return g.stat(ctx)
-}
-
-func (g *guest) Watch(ctx context.Context, _ *sandgatev1.WatchRequest, stream *connect.ServerStream[sandgatev1.WatchResponse]) error {
-	return g.watch(ctx, stream.Send)
-}
-
-func (g *guest) Download(ctx context.Context, _ *sandgatev1.DownloadRequest, stream *connect.ServerStream[sandgatev1.DownloadResponse]) error {
-	return g.download(ctx, stream.Send)
-}
-
-func (g *guest) Upload(ctx context.Context, stream *connect.ClientStream[sandgatev1.UploadRequest]) (*sandgatev1.UploadResponse, error) {
-	return g.upload(ctx, stream)
-}
-
-// filesOf returns the host's side of a guest, and its sandbox.
-func filesOf(tb testing.TB, g *guest) (*fileserver.Files, *box) {
-	tb.Helper()
-	mux := http.NewServeMux()
-	mux.Handle(sandgatev1connect.NewFileServiceHandler(g))
-	b := serve(tb, mux)
-	return fileserver.New(b), b
-}
 
 func TestReadMendsLies(t *testing.T) {
 	for _, test := range []struct {
@@ -106,7 +58,7 @@ func TestReadMendsLies(t *testing.T) {
 			test.req.SessionId = "s"
 			res, err := files.Read(t.Context(), test.req)
 			if test.reason != "" {
-				wantError(t, err, connect.CodeInternal, test.reason)
+				sandboxtest.WantError(t, err, connect.CodeInternal, test.reason)
 				return
 			}
 			if err != nil || res.GetNextOffset() != test.next || res.GetTotalSize() != test.total {
@@ -154,23 +106,7 @@ func TestListAndStatMendLies(t *testing.T) {
 	}
 	for range 2 {
 		_, err := files.ListFiles(t.Context(), req)
-		wantError(t, err, connect.CodeInternal, "SANDBOX_MISBEHAVED")
-	}
-}
-
-func TestCallsFailWithTheirSandbox(t *testing.T) {
-	var b *box
-	files, b := filesOf(t, &guest{stat: func(ctx context.Context) (*sandgatev1.StatResponse, error) {
-		b.die(errors.Join(sandbox.ErrLost, errors.New("secret of the engine")))
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}})
-	for range 2 {
-		_, err := files.Stat(t.Context(), &sandgatev1.StatRequest{SessionId: "s"})
-		wantError(t, err, connect.CodeFailedPrecondition, "SESSION_LOST")
-		if strings.Contains(err.Error(), "secret") {
-			t.Errorf("error %v", err)
-		}
+		sandboxtest.WantError(t, err, connect.CodeInternal, "SANDBOX_MISBEHAVED")
 	}
 }
 
@@ -189,11 +125,11 @@ func TestSilentGuestsAreGivenUp(t *testing.T) {
 			},
 		})
 		_, err := files.Stat(t.Context(), &sandgatev1.StatRequest{SessionId: "s"})
-		wantError(t, err, connect.CodeDeadlineExceeded, "SANDBOX_SILENT")
+		sandboxtest.WantError(t, err, connect.CodeDeadlineExceeded, "SANDBOX_SILENT")
 		err = files.Download(t.Context(), &sandgatev1.DownloadRequest{SessionId: "s"}, func(*sandgatev1.DownloadResponse) error { return nil })
-		wantError(t, err, connect.CodeDeadlineExceeded, "SANDBOX_SILENT")
+		sandboxtest.WantError(t, err, connect.CodeDeadlineExceeded, "SANDBOX_SILENT")
 		_, err = files.Upload(t.Context(), uploadOf(1<<20, nil))
-		wantError(t, err, connect.CodeDeadlineExceeded, "SANDBOX_SILENT")
+		sandboxtest.WantError(t, err, connect.CodeDeadlineExceeded, "SANDBOX_SILENT")
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"connectrpc.com/connect"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
 // maxPieceBytes bounds the pieces in which a download reaches its caller.
@@ -26,17 +27,17 @@ func (f *Files) Watch(ctx context.Context, req *sandgatev1.WatchRequest, send fu
 	if err != nil {
 		return err
 	}
-	callCtx, c := begin(ctx, sb)
-	defer c.end()
+	callCtx, c := guestrpc.Begin(ctx, sb, tooLarge)
+	defer c.End()
 	var stream *connect.ServerStreamForClient[sandgatev1.WatchResponse]
-	err = c.waiting(func() (err error) {
-		stream, err = f.guest.Watch(callCtx, forGuest(req))
+	err = c.Waiting(func() (err error) {
+		stream, err = f.guest.Watch(callCtx, guestrpc.ForGuest(req))
 		return err
 	})
 	if err != nil {
-		return c.why(ctx, callCtx, err)
+		return c.Why(ctx, callCtx, err)
 	}
-	defer c.closeStream(stream)
+	defer closeStream(c, stream)
 	for stream.Receive() {
 		if event := stream.Msg(); cleanWatch(event) {
 			if err := send(event); err != nil {
@@ -44,7 +45,7 @@ func (f *Files) Watch(ctx context.Context, req *sandgatev1.WatchRequest, send fu
 			}
 		}
 	}
-	return c.why(ctx, callCtx, endOf(stream, errEnded))
+	return c.Why(ctx, callCtx, endOf(stream, errEnded))
 }
 
 // Download gives send a file, or a range of it, in pieces of at most 64 KiB; the first message, which
@@ -54,28 +55,28 @@ func (f *Files) Download(ctx context.Context, req *sandgatev1.DownloadRequest, s
 	if err != nil {
 		return err
 	}
-	callCtx, c := begin(ctx, sb)
-	defer c.end()
+	callCtx, c := guestrpc.Begin(ctx, sb, tooLarge)
+	defer c.End()
 	var stream *connect.ServerStreamForClient[sandgatev1.DownloadResponse]
-	err = c.waiting(func() (err error) {
-		stream, err = f.guest.Download(callCtx, forGuest(req))
+	err = c.Waiting(func() (err error) {
+		stream, err = f.guest.Download(callCtx, guestrpc.ForGuest(req))
 		return err
 	})
 	if err != nil {
-		return c.why(ctx, callCtx, err)
+		return c.Why(ctx, callCtx, err)
 	}
-	defer c.closeStream(stream)
+	defer closeStream(c, stream)
 	d := download{req: req, send: send}
-	for c.waiting(func() error { return next(stream) }) == nil {
+	for c.Waiting(func() error { return next(stream) }) == nil {
 		if err := d.pass(stream.Msg()); err != nil {
 			return err
 		}
 	}
 	if err := stream.Err(); err != nil {
-		return c.why(ctx, callCtx, err)
+		return c.Why(ctx, callCtx, err)
 	}
 	if callCtx.Err() != nil || !d.begun {
-		return c.why(ctx, callCtx, errEnded)
+		return c.Why(ctx, callCtx, errEnded)
 	}
 	return nil
 }
@@ -104,7 +105,7 @@ func (d *download) pass(message *sandgatev1.DownloadResponse) error {
 	}
 	data := message.GetData()
 	if int64(len(data)) > d.left {
-		return guestBroken(errOverlong)
+		return guestrpc.Broken(errOverlong)
 	}
 	d.left -= int64(len(data))
 	for first := true; first || len(data) > 0; first = false {
@@ -135,15 +136,15 @@ func (f *Files) Upload(ctx context.Context, recv func() (*sandgatev1.UploadReque
 	if err != nil {
 		return nil, err
 	}
-	callCtx, c := begin(ctx, sb)
+	callCtx, c := guestrpc.Begin(ctx, sb, tooLarge)
 	// Ending the call resets the stream, unless it ended well: so a broken upload leaves no file.
-	defer c.end()
+	defer c.End()
 	stream, err := f.guest.Upload(callCtx)
 	if err != nil {
-		return nil, c.why(ctx, callCtx, err)
+		return nil, c.Why(ctx, callCtx, err)
 	}
 	send := func(piece *sandgatev1.UploadRequest) error {
-		return c.waiting(func() error { return stream.Send(piece) })
+		return c.Waiting(func() error { return stream.Send(piece) })
 	}
 	header := &sandgatev1.UploadHeader{Path: first.GetHeader().GetPath(), Mode: first.GetHeader().GetMode()}
 	sent := send(&sandgatev1.UploadRequest{Part: &sandgatev1.UploadRequest_Header{Header: header}})
@@ -153,10 +154,10 @@ func (f *Files) Upload(ctx context.Context, recv func() (*sandgatev1.UploadReque
 		}
 	}
 	if ctx.Err() != nil {
-		return nil, callerLeft(ctx.Err())
+		return nil, guestrpc.CallerLeft(ctx.Err())
 	}
 	var res *sandgatev1.UploadResponse
-	err = c.waiting(func() (err error) {
+	err = c.Waiting(func() (err error) {
 		res, err = stream.CloseAndReceive()
 		return err
 	})
@@ -164,7 +165,7 @@ func (f *Files) Upload(ctx context.Context, recv func() (*sandgatev1.UploadReque
 		err = errEnded // The guest claims success without having taken everything.
 	}
 	if err != nil {
-		return nil, c.why(ctx, callCtx, err)
+		return nil, c.Why(ctx, callCtx, err)
 	}
 	res.File = cleanInfo(res.GetFile())
 	return res, nil
@@ -193,7 +194,7 @@ func passPieces(
 
 // badUpload is the error of an upload whose messages are out of order.
 func badUpload(hint string) error {
-	return newError(connect.CodeInvalidArgument, errors.New("the upload's messages are out of order"), "INVALID_UPLOAD", hint)
+	return guestrpc.NewError(connect.CodeInvalidArgument, errors.New("the upload's messages are out of order"), "INVALID_UPLOAD", hint)
 }
 
 // receiver is a stream of messages from a guest.
@@ -220,7 +221,7 @@ func endOf(stream receiver, otherwise error) error {
 
 // closeStream closes a stream whose end nobody needs to know. The call is stopped first, so that
 // closing cannot wait for the guest.
-func (c *call) closeStream(stream io.Closer) {
-	c.cancel(context.Canceled)
+func closeStream(c *guestrpc.Call, stream io.Closer) {
+	c.Stop()
 	_ = stream.Close()
 }

@@ -12,6 +12,7 @@ import (
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/sandboxtest"
 )
 
 func TestUploadPassesEverything(t *testing.T) {
@@ -145,7 +146,7 @@ func TestDownloadHoldsItsBounds(t *testing.T) {
 					t.Errorf("%d bytes, error %v", size, err)
 				}
 				if err != nil {
-					wantError(t, err, connect.CodeInternal, "SANDBOX_MISBEHAVED")
+					sandboxtest.WantError(t, err, connect.CodeInternal, "SANDBOX_MISBEHAVED")
 				}
 			})
 		})
@@ -162,11 +163,11 @@ func TestWatchLastsAsLongAsCallerAndSandbox(t *testing.T) {
 	}}
 	for _, test := range []struct {
 		name string
-		end  func(cancel func(), b *box)
+		end  func(cancel func(), b *sandboxtest.Box)
 		code connect.Code
 	}{
-		{"caller", func(cancel func(), _ *box) { cancel() }, connect.CodeCanceled},
-		{"sandbox", func(_ func(), b *box) { b.die(sandbox.ErrLost) }, connect.CodeFailedPrecondition},
+		{"caller", func(cancel func(), _ *sandboxtest.Box) { cancel() }, connect.CodeCanceled},
+		{"sandbox", func(_ func(), b *sandboxtest.Box) { b.Die(sandbox.ErrLost) }, connect.CodeFailedPrecondition},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			files, b := filesOf(t, g)

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
 // Bounds of single fields, in bytes. They are those that the API promises.
@@ -43,23 +44,23 @@ func cleanRunResult(r *sandgatev1.RunResult, m *meter, memoryBytes int64) {
 	r.Stdout = m.stdout.summary(r.GetStdout())
 	r.Stderr = m.stderr.summary(r.GetStderr())
 	r.Receipt = m.receipt(r.GetReceipt(), memoryBytes)
-	r.Note = clip(r.GetNote(), maxNoteBytes)
+	r.Note = guestrpc.Clip(r.GetNote(), maxNoteBytes)
 	r.LateOutput = r.GetLateOutput()[:min(len(r.GetLateOutput()), maxLateOutputBytes)]
 	if e := r.GetError(); e != nil {
-		e.Name = clip(e.GetName(), maxNameBytes)
-		e.Value = clip(e.GetValue(), maxErrorTextBytes)
-		e.Traceback = clip(e.GetTraceback(), maxErrorTextBytes)
+		e.Name = guestrpc.Clip(e.GetName(), maxNameBytes)
+		e.Value = guestrpc.Clip(e.GetValue(), maxErrorTextBytes)
+		e.Traceback = guestrpc.Clip(e.GetTraceback(), maxErrorTextBytes)
 	}
 }
 
 // cleanProcessResult mends the result of a command or program.
 func cleanProcessResult(r *sandgatev1.ProcessResult, m *meter, memoryBytes int64) {
 	r.Status = cleanStatus(r.GetStatus())
-	r.Signal = clip(r.GetSignal(), 32)
+	r.Signal = guestrpc.Clip(r.GetSignal(), 32)
 	r.Stdout = m.stdout.summary(r.GetStdout())
 	r.Stderr = m.stderr.summary(r.GetStderr())
 	r.Receipt = m.receipt(r.GetReceipt(), memoryBytes)
-	r.Note = clip(r.GetNote(), maxNoteBytes)
+	r.Note = guestrpc.Clip(r.GetNote(), maxNoteBytes)
 }
 
 // cleanDisplay mends what has a form that JSON, or a reader in another language, cannot hold.
@@ -138,7 +139,7 @@ func cleanContext(c *sandgatev1.Context) *sandgatev1.Context {
 	if c == nil {
 		c = &sandgatev1.Context{}
 	}
-	c.Id = clip(c.GetId(), maxNameBytes)
+	c.Id = guestrpc.Clip(c.GetId(), maxNameBytes)
 	c.ExecutionCount = max(c.GetExecutionCount(), 0)
 	c.StartedAt = cleanTime(c.GetStartedAt())
 	return c
@@ -146,7 +147,7 @@ func cleanContext(c *sandgatev1.Context) *sandgatev1.Context {
 
 // cleanProcess mends the description of a program.
 func cleanProcess(p *sandgatev1.Process) {
-	p.ProcessId = clip(p.GetProcessId(), maxNameBytes)
+	p.ProcessId = guestrpc.Clip(p.GetProcessId(), maxNameBytes)
 	p.Pid = max(p.GetPid(), 0)
 	p.StartedAt = cleanTime(p.GetStartedAt())
 	if r := p.GetResult(); r != nil {

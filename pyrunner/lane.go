@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+
+	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
 const (
@@ -77,7 +79,7 @@ func (l *lanes) enter(key laneKey, limit time.Duration) (*lane, error) {
 		l.inUse[key] = use
 	}
 	if use.calls >= maxLaneCalls {
-		return nil, newError(connect.CodeResourceExhausted,
+		return nil, guestrpc.NewError(connect.CodeResourceExhausted,
 			errors.New("too many calls wait for this context"), "TOO_MANY_CALLS",
 			"Wait for earlier calls to end, or use another context.")
 	}

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
 const (
@@ -59,10 +60,10 @@ func (m *meter) count(size int) error {
 		return nil
 	}
 	if m.bytesOut > m.maxBytes {
-		return replyTooLarge(fmt.Errorf("it is longer than %d bytes", m.maxBytes))
+		return guestrpc.ReplyTooLarge(fmt.Errorf("it is longer than %d bytes", m.maxBytes), tooLarge)
 	}
 	if m.events > burstEvents && m.events > burstEvents+eventsPerSecond*int64(time.Since(m.started)/time.Second) {
-		return replyTooLarge(fmt.Errorf("it has more than %d events", m.events-1))
+		return guestrpc.ReplyTooLarge(fmt.Errorf("it has more than %d events", m.events-1), tooLarge)
 	}
 	return nil
 }
@@ -86,7 +87,7 @@ func (p *position) summary(said *sandgatev1.StreamSummary) *sandgatev1.StreamSum
 	said.TotalBytes = max(said.GetTotalBytes(), p.end)
 	said.DroppedBytes = min(max(said.GetDroppedBytes(), 0), said.GetTotalBytes())
 	said.FileBytes = max(said.GetFileBytes(), 0)
-	said.File = clip(said.GetFile(), maxPathBytes)
+	said.File = guestrpc.Clip(said.GetFile(), maxPathBytes)
 	return said
 }
 

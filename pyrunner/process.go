@@ -10,6 +10,7 @@ import (
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
 const (
@@ -22,15 +23,15 @@ const (
 // Process is the host's side of ProcessService. Its methods may be called by any number of
 // goroutines; their errors are *connect.Errors. Requests must have passed validation.
 type Process struct {
-	sandboxes Sandboxes
+	sandboxes guestrpc.Sandboxes
 	guest     sandgatev1connect.ProcessServiceClient
 }
 
 // NewProcess returns a Process that finds its sandboxes in sandboxes.
-func NewProcess(sandboxes Sandboxes) *Process {
+func NewProcess(sandboxes guestrpc.Sandboxes) *Process {
 	return &Process{
 		sandboxes: sandboxes,
-		guest:     sandgatev1connect.NewProcessServiceClient(guestTransport{}, sandbox.GuestURL, guestOptions()...),
+		guest:     sandgatev1connect.NewProcessServiceClient(guestrpc.HTTPClient{}, sandbox.GuestURL, guestrpc.Options(maxMessageBytes)...),
 	}
 }
 
@@ -42,7 +43,7 @@ func (p *Process) Shell(ctx context.Context, req *sandgatev1.ShellRequest, send 
 		return err
 	}
 	if ended(sb) {
-		return sessionLost(sb)
+		return guestrpc.SessionLost(sb)
 	}
 	line := &lane{}
 	line.allow(timeoutOr(req.GetTimeout(), defaultShellTimeout))
@@ -63,13 +64,13 @@ func (p *Process) Shell(ctx context.Context, req *sandgatev1.ShellRequest, send 
 func (p *Process) relayShell(
 	ctx context.Context, rc runCall, req *sandgatev1.ShellRequest, send func(*sandgatev1.ShellResponse) error,
 ) (settled bool, err error) {
-	callCtx, c := begin(ctx, rc.sandbox, 0)
-	defer c.end()
-	guard := newBackstop(rc.lane, func() { c.cancel(errOverdue) })
+	callCtx, c := guestrpc.Begin(ctx, rc.sandbox, tooLarge)
+	defer c.End()
+	guard := newBackstop(rc.lane, c.GiveUp)
 	defer guard.stop()
-	stream, err := p.guest.Shell(callCtx, forGuest(req))
+	stream, err := p.guest.Shell(callCtx, guestrpc.ForGuest(req))
 	if err != nil {
-		return false, c.why(ctx, callCtx, err)
+		return false, c.Why(ctx, callCtx, err)
 	}
 	defer closeStream(stream)
 	r := relay[sandgatev1.ShellResponse]{call: c, backstop: guard, send: send}
@@ -79,7 +80,7 @@ func (p *Process) relayShell(
 	if settled, err = r.run(stream); settled {
 		return true, err
 	}
-	return false, c.why(ctx, callCtx, err)
+	return false, c.Why(ctx, callCtx, err)
 }
 
 // acceptShell mends and counts an event of a command.
@@ -107,7 +108,7 @@ func (p *Process) Start(ctx context.Context, req *sandgatev1.StartRequest, send 
 		return err
 	}
 	call := func(ctx context.Context) (*connect.ServerStreamForClient[sandgatev1.StartResponse], error) {
-		return p.guest.Start(ctx, forGuest(req))
+		return p.guest.Start(ctx, guestrpc.ForGuest(req))
 	}
 	wrap := func(event *sandgatev1.ProcessEvent) *sandgatev1.StartResponse {
 		return &sandgatev1.StartResponse{Event: event}
@@ -122,7 +123,7 @@ func (p *Process) Connect(ctx context.Context, req *sandgatev1.ConnectRequest, s
 		return err
 	}
 	call := func(ctx context.Context) (*connect.ServerStreamForClient[sandgatev1.ConnectResponse], error) {
-		return p.guest.Connect(ctx, forGuest(req))
+		return p.guest.Connect(ctx, guestrpc.ForGuest(req))
 	}
 	wrap := func(event *sandgatev1.ProcessEvent) *sandgatev1.ConnectResponse {
 		return &sandgatev1.ConnectResponse{Event: event}
@@ -143,8 +144,9 @@ func follow[Message any, Event processEvents[Message]](
 	call func(context.Context) (*connect.ServerStreamForClient[Message], error),
 	wrap func(*sandgatev1.ProcessEvent) *Message, send func(*Message) error,
 ) error {
-	callCtx, c := begin(ctx, sb, unaryTimeout)
-	defer c.end()
+	callCtx, c := guestrpc.Begin(ctx, sb, tooLarge)
+	defer c.End()
+	c.StartClock()
 	m, begun := newOpenMeter(), false
 	stream, err := call(callCtx)
 	settled := false
@@ -155,7 +157,7 @@ func follow[Message any, Event processEvents[Message]](
 			fate := acceptProcess(Event(message).GetEvent(), m, sb.Spec().Limits.MemoryBytes)
 			if fate != skip && !begun {
 				begun = true
-				c.timer.Stop() // only the first event is due at a certain time
+				c.StopClock() // only the first event is due at a certain time
 			}
 			return fate, nil
 		}
@@ -164,12 +166,9 @@ func follow[Message any, Event processEvents[Message]](
 	if settled {
 		return err
 	}
-	reason := c.why(ctx, callCtx, err)
-	switch {
-	case errors.Is(reason, errOverdue):
-		return guestSilent()
-	case errors.Is(reason, errSandboxEnded) && !begun:
-		return sessionLost(sb)
+	reason := c.Why(ctx, callCtx, err)
+	if !begun || errors.Is(reason, guestrpc.ErrOverdue) {
+		return reason // nothing is known to have ended
 	}
 	if result, ok := givenUp(ctx, sb, m, reason); ok {
 		return send(wrap(&sandgatev1.ProcessEvent{Event: &sandgatev1.ProcessEvent_Ended{Ended: result}}))
@@ -181,7 +180,7 @@ func follow[Message any, Event processEvents[Message]](
 func acceptProcess(said *sandgatev1.ProcessEvent, m *meter, memoryBytes int64) verdict {
 	switch event := said.GetEvent().(type) {
 	case *sandgatev1.ProcessEvent_Started:
-		event.Started.ProcessId = clip(event.Started.GetProcessId(), maxNameBytes)
+		event.Started.ProcessId = guestrpc.Clip(event.Started.GetProcessId(), maxNameBytes)
 		event.Started.Pid = max(event.Started.GetPid(), 0)
 		return pass
 	case *sandgatev1.ProcessEvent_Stdout:

@@ -15,6 +15,7 @@ import (
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/pyrunner"
 	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/sandboxtest"
 )
 
 func started(id string) *sandgatev1.ProcessEvent {
@@ -26,7 +27,7 @@ func processOutput(text string) *sandgatev1.ProcessEvent {
 }
 
 // shell makes one call and returns its last event's result.
-func shell(ctx context.Context, b *box, req *sandgatev1.ShellRequest) (*sandgatev1.ProcessResult, error) {
+func shell(ctx context.Context, b *sandboxtest.Box, req *sandgatev1.ShellRequest) (*sandgatev1.ProcessResult, error) {
 	var last *sandgatev1.ProcessResult
 	req.SessionId = "s"
 	err := pyrunner.NewProcess(b).Shell(ctx, req, func(event *sandgatev1.ShellResponse) error {
@@ -64,8 +65,8 @@ func TestShellEndsASandboxThatDoesNotObey(t *testing.T) {
 			return ctx.Err()
 		}})
 		r, err := shell(t.Context(), b, &sandgatev1.ShellRequest{Command: "x"})
-		if err != nil || r.GetStatus() != sandgatev1.Status_STATUS_TIMEOUT || b.closes != 1 {
-			t.Fatalf("result %v, error %v, closed %d times", r, err, b.closes)
+		if err != nil || r.GetStatus() != sandgatev1.Status_STATUS_TIMEOUT || b.Closes != 1 {
+			t.Fatalf("result %v, error %v, closed %d times", r, err, b.Closes)
 		}
 		if wall := r.GetReceipt().GetWall().AsDuration(); wall != 90*time.Second {
 			t.Errorf("given up after %v", wall)
@@ -74,9 +75,9 @@ func TestShellEndsASandboxThatDoesNotObey(t *testing.T) {
 }
 
 func TestShellEndsWithItsSandbox(t *testing.T) {
-	var b *box
+	var b *sandboxtest.Box
 	b = boxWith(t, &guest{shell: func(ctx context.Context, _ *sandgatev1.ShellRequest, _ func(*sandgatev1.ShellResponse) error) error {
-		b.die(sandbox.ErrLost)
+		b.Die(sandbox.ErrLost)
 		<-ctx.Done()
 		return ctx.Err()
 	}})
@@ -87,7 +88,7 @@ func TestShellEndsWithItsSandbox(t *testing.T) {
 }
 
 func TestStartFollowsAProgram(t *testing.T) {
-	var b *box
+	var b *sandboxtest.Box
 	for _, test := range []struct {
 		name   string
 		events func(context.Context, func(*sandgatev1.ProcessEvent) error) error
@@ -106,12 +107,12 @@ func TestStartFollowsAProgram(t *testing.T) {
 			for range 1000 {
 				err = errors.Join(err, send(processOutput("a")))
 			}
-			b.die(sandbox.ErrLost)
+			b.Die(sandbox.ErrLost)
 			<-ctx.Done()
 			return err
 		}, 2, sandgatev1.Status_STATUS_KILLED, 0},
 		{"that never began", func(ctx context.Context, _ func(*sandgatev1.ProcessEvent) error) error {
-			b.die(sandbox.ErrLost)
+			b.Die(sandbox.ErrLost)
 			<-ctx.Done()
 			return ctx.Err()
 		}, 0, 0, connect.CodeFailedPrecondition},
@@ -162,8 +163,8 @@ func TestStartDoesNotWaitForeverForItsFirstEvent(t *testing.T) {
 			return ctx.Err()
 		}})
 		err := pyrunner.NewProcess(b).Start(t.Context(), &sandgatev1.StartRequest{SessionId: "s"}, func(*sandgatev1.StartResponse) error { return nil })
-		wantError(t, err, connect.CodeDeadlineExceeded, "SANDBOX_SILENT")
-		if b.closes != 0 {
+		sandboxtest.WantError(t, err, connect.CodeDeadlineExceeded, "SANDBOX_SILENT")
+		if b.Closes != 0 {
 			t.Error("the sandbox was closed")
 		}
 	})

@@ -13,31 +13,31 @@ import (
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
-// defaultRunTimeout is how long a cell may run when its request does not say.
-const defaultRunTimeout = 300 * time.Second
-
-// Sandboxes finds the sandbox of a session. Its method may be called by any number of goroutines.
-type Sandboxes interface {
-	// Sandbox returns the sandbox of a session that the caller of ctx may use. Its error is a
-	// *connect.Error, which reaches the caller as it is.
-	Sandbox(ctx context.Context, sessionID string) (sandbox.Sandbox, error)
-}
+const (
+	// defaultRunTimeout is how long a cell may run when its request does not say.
+	defaultRunTimeout = 300 * time.Second
+	// maxMessageBytes bounds one message of a guest: the largest honest one is a display of 16 MiB.
+	maxMessageBytes = 20 << 20
+	// tooLarge is the hint for a caller whose answer was beyond every bound.
+	tooLarge = "The work was interrupted. Produce less at a time, or write to a file and read parts of it."
+)
 
 // Python is the host's side of PythonService. Its methods may be called by any number of
 // goroutines; their errors are *connect.Errors. Requests must have passed validation.
 type Python struct {
-	sandboxes Sandboxes
+	sandboxes guestrpc.Sandboxes
 	guest     sandgatev1connect.PythonServiceClient
 	lanes     lanes
 }
 
 // NewPython returns a Python that finds its sandboxes in sandboxes.
-func NewPython(sandboxes Sandboxes) *Python {
+func NewPython(sandboxes guestrpc.Sandboxes) *Python {
 	return &Python{
 		sandboxes: sandboxes,
-		guest:     sandgatev1connect.NewPythonServiceClient(guestTransport{}, sandbox.GuestURL, guestOptions()...),
+		guest:     sandgatev1connect.NewPythonServiceClient(guestrpc.HTTPClient{}, sandbox.GuestURL, guestrpc.Options(maxMessageBytes)...),
 	}
 }
 
@@ -50,7 +50,7 @@ func (p *Python) Run(ctx context.Context, req *sandgatev1.RunRequest, send func(
 		return err
 	}
 	if ended(sb) {
-		return sessionLost(sb)
+		return guestrpc.SessionLost(sb)
 	}
 	key := laneKey{sb.ID(), contextName(req.GetContextId())}
 	line, err := p.lanes.enter(key, timeoutOr(req.GetTimeout(), defaultRunTimeout))
@@ -85,13 +85,13 @@ type runCall struct {
 func (p *Python) relayRun(
 	ctx context.Context, rc runCall, req *sandgatev1.RunRequest, send func(*sandgatev1.RunResponse) error,
 ) (settled bool, err error) {
-	callCtx, c := begin(ctx, rc.sandbox, 0)
-	defer c.end()
-	guard := newBackstop(rc.lane, func() { c.cancel(errOverdue) })
+	callCtx, c := guestrpc.Begin(ctx, rc.sandbox, tooLarge)
+	defer c.End()
+	guard := newBackstop(rc.lane, c.GiveUp)
 	defer guard.stop()
-	stream, err := p.guest.Run(callCtx, forGuest(req))
+	stream, err := p.guest.Run(callCtx, guestrpc.ForGuest(req))
 	if err != nil {
-		return false, c.why(ctx, callCtx, err)
+		return false, c.Why(ctx, callCtx, err)
 	}
 	defer closeStream(stream)
 	r := relay[sandgatev1.RunResponse]{call: c, backstop: guard, send: send}
@@ -101,7 +101,7 @@ func (p *Python) relayRun(
 	if settled, err = r.run(stream); settled {
 		return true, err
 	}
-	return false, c.why(ctx, callCtx, err)
+	return false, c.Why(ctx, callCtx, err)
 }
 
 // acceptRun mends and counts an event of a cell.

@@ -9,6 +9,7 @@ import (
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
 const (
@@ -18,6 +19,9 @@ const (
 	// is left then.
 	closeTimeout = 10 * time.Second
 )
+
+// errNoResult says that a guest ended a stream without its last event.
+var errNoResult = errors.New("the stream ended without a result")
 
 // verdict is what becomes of an event.
 type verdict int
@@ -33,7 +37,7 @@ const (
 
 // A relay carries the events of one call from a guest to the caller.
 type relay[Event any] struct {
-	call *call
+	call *guestrpc.Call
 	// backstop may be nil.
 	backstop *backstop
 	// accept mends an event in place and says what becomes of it, or refuses the whole answer.
@@ -48,14 +52,14 @@ func (r relay[Event]) run(stream *connect.ServerStreamForClient[Event]) (settled
 		event := stream.Msg()
 		fate, err := r.accept(event)
 		if err != nil {
-			r.call.cancel(context.Canceled) // so that closing the stream cannot wait for the guest
+			r.call.Stop()
 			return true, err
 		}
 		if fate == skip {
 			continue
 		}
 		if err := r.backstop.during(func() error { return r.send(event) }); err != nil {
-			r.call.cancel(context.Canceled)
+			r.call.Stop()
 			return true, err
 		}
 		if fate == last {
@@ -73,7 +77,7 @@ func (r relay[Event]) run(stream *connect.ServerStreamForClient[Event]) (settled
 // already, so that a guest that does not end it costs nobody anything but a moment.
 func (r relay[Event]) drain(stream *connect.ServerStreamForClient[Event]) {
 	r.backstop.stop()
-	limit := time.AfterFunc(trailerTimeout, func() { r.call.cancel(context.Canceled) })
+	limit := time.AfterFunc(trailerTimeout, r.call.Stop)
 	defer limit.Stop()
 	stream.Receive()
 }
@@ -89,7 +93,7 @@ type ending struct {
 // obey is closed, as whatever it runs is out of control.
 func endingOf(ctx context.Context, sb sandbox.Sandbox, reason error) (ending, bool) {
 	switch {
-	case errors.Is(reason, errOverdue):
+	case errors.Is(reason, guestrpc.ErrOverdue):
 		closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
 		note := "Time was up and the work could not be stopped, so its sandbox was ended: variables, files and processes " +
@@ -99,7 +103,7 @@ func endingOf(ctx context.Context, sb sandbox.Sandbox, reason error) (ending, bo
 				"processes are gone. Create a new session; the code was not run again."
 		}
 		return ending{sandgatev1.Status_STATUS_TIMEOUT, note}, true
-	case !errors.Is(reason, errSandboxEnded):
+	case !errors.Is(reason, guestrpc.ErrSessionLost):
 		return ending{}, false
 	}
 	const lost = "variables, files and processes are gone. Create a new session; the code was not run again."

@@ -1,11 +1,21 @@
 package pyrunner
 
 import (
+	"context"
 	"io"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
+
+// unary makes one call that has one reply to the guest of a session.
+func unary[Req guestrpc.Request, Res any](
+	ctx context.Context, sandboxes guestrpc.Sandboxes, req Req, do func(context.Context, Req) (Res, error),
+) (Res, error) {
+	return guestrpc.Unary(ctx, sandboxes, req, do, tooLarge)
+}
 
 // contextName returns the name of the context that a request means.
 func contextName(id string) string {

@@ -20,6 +20,7 @@ import (
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/pyrunner"
 	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/sandboxtest"
 )
 
 func TestRunPassesEventsAndResult(t *testing.T) {
@@ -129,7 +130,7 @@ func TestRunStopsAnswersBeyondBounds(t *testing.T) {
 				bytes += len(event.GetStdout().GetData()) + len(event.GetDisplay().GetPng())
 				return nil
 			})
-			wantError(t, err, connect.CodeResourceExhausted, "REPLY_TOO_LARGE")
+			sandboxtest.WantError(t, err, connect.CodeResourceExhausted, "REPLY_TOO_LARGE")
 			if bytes > 66<<20 {
 				t.Errorf("%d bytes were passed on", bytes)
 			}
@@ -148,12 +149,12 @@ func TestRunEndsWithItsSandbox(t *testing.T) {
 		{"closed", sandbox.ErrClosed, sandgatev1.Status_STATUS_KILLED},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var b *box
+			var b *sandboxtest.Box
 			b = boxWith(t, &guest{run: func(ctx context.Context, _ *sandgatev1.RunRequest, send func(*sandgatev1.RunResponse) error) error {
 				if err := send(stdout("so far", 0)); err != nil {
 					return err
 				}
-				b.die(test.reason)
+				b.Die(test.reason)
 				<-ctx.Done()
 				return ctx.Err()
 			}})
@@ -170,9 +171,9 @@ func TestRunEndsWithItsSandbox(t *testing.T) {
 				t.Errorf("the note tells what the engine said: %q", r.GetNote())
 			}
 			_, err = run(t.Context(), p, &sandgatev1.RunRequest{Code: "1"})
-			wantError(t, err, connect.CodeFailedPrecondition, "SESSION_LOST")
+			sandboxtest.WantError(t, err, connect.CodeFailedPrecondition, "SESSION_LOST")
 			_, err = p.RestartContext(t.Context(), &sandgatev1.RestartContextRequest{SessionId: "s"})
-			wantError(t, err, connect.CodeFailedPrecondition, "SESSION_LOST")
+			sandboxtest.WantError(t, err, connect.CodeFailedPrecondition, "SESSION_LOST")
 		})
 	}
 }
@@ -218,8 +219,8 @@ func TestRunEndsASandboxThatDoesNotObey(t *testing.T) {
 			t.Fatalf("%d events, error %v", len(events), err)
 		}
 		r := events[1].GetResult()
-		if r.GetStatus() != sandgatev1.Status_STATUS_TIMEOUT || !r.GetStateLost() || b.closes != 1 {
-			t.Errorf("result %v, closed %d times", r, b.closes)
+		if r.GetStatus() != sandgatev1.Status_STATUS_TIMEOUT || !r.GetStateLost() || b.Closes != 1 {
+			t.Errorf("result %v, closed %d times", r, b.Closes)
 		}
 		if wall := r.GetReceipt().GetWall().AsDuration(); wall != 90*time.Second {
 			t.Errorf("given up after %v", wall)
@@ -265,8 +266,8 @@ func TestRunForgivesASlowCaller(t *testing.T) {
 			<-time.After(time.Hour)
 			return nil
 		})
-		if err != nil || b.closes != 0 {
-			t.Errorf("error %v, closed %d times", err, b.closes)
+		if err != nil || b.Closes != 0 {
+			t.Errorf("error %v, closed %d times", err, b.Closes)
 		}
 	})
 }
@@ -309,78 +310,13 @@ func TestRunRefusesBrokenAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := serve(t, answer)
+				b := sandboxtest.Serve(t, answer)
 				events, err := run(t.Context(), pyrunner.NewPython(b), &sandgatev1.RunRequest{})
-				wantError(t, err, connect.CodeInternal, "SANDBOX_MISBEHAVED")
+				sandboxtest.WantError(t, err, connect.CodeInternal, "SANDBOX_MISBEHAVED")
 				if len(events) != 0 {
 					t.Errorf("events %v", events)
 				}
 			})
 		})
 	}
-}
-
-func TestRunPassesErrorsOfTheGuest(t *testing.T) {
-	withDetail := func(code connect.Code, reason string) error {
-		err := connect.NewError(code, errors.New(strings.Repeat("é", 1<<16)))
-		for _, message := range []*sandgatev1.ErrorDetail{{Reason: reason, Hint: "do this"}, {Reason: "SECOND"}} {
-			detail, _ := connect.NewErrorDetail(message)
-			err.AddDetail(detail)
-		}
-		strange, _ := connect.NewErrorDetail(durationpb.New(time.Second))
-		err.AddDetail(strange)
-		err.Meta().Set("X-Evil", "1")
-		return err
-	}
-	for _, test := range []struct {
-		err    error
-		code   connect.Code
-		reason string
-	}{
-		{withDetail(connect.CodeNotFound, "CONTEXT_NOT_FOUND"), connect.CodeNotFound, "CONTEXT_NOT_FOUND"},
-		{withDetail(connect.CodeNotFound, "SESSION_NOT_FOUND"), connect.CodeNotFound, "SANDBOX_ERROR"},
-		{withDetail(connect.CodeUnauthenticated, "lower\ncase"), connect.CodeInternal, "SANDBOX_ERROR"},
-		{withDetail(connect.CodeUnavailable, "BUSY"), connect.CodeInternal, "BUSY"},
-		{errors.New("plain"), connect.CodeInternal, "SANDBOX_ERROR"},
-	} {
-		t.Run(test.reason+test.code.String(), func(t *testing.T) {
-			fail := &guest{
-				run: func(context.Context, *sandgatev1.RunRequest, func(*sandgatev1.RunResponse) error) error {
-					return test.err
-				},
-				restart: func(context.Context) (*sandgatev1.RestartContextResponse, error) {
-					return nil, test.err
-				},
-			}
-			p := pyrunner.NewPython(boxWith(t, fail))
-			_, streamErr := run(t.Context(), p, &sandgatev1.RunRequest{})
-			_, unaryErr := p.RestartContext(t.Context(), &sandgatev1.RestartContextRequest{SessionId: "s"})
-			for _, err := range []error{streamErr, unaryErr} {
-				wantError(t, err, test.code, test.reason)
-				var rpcErr *connect.Error
-				if !errors.As(err, &rpcErr) || len(rpcErr.Meta()) != 0 || len(rpcErr.Message()) > 4<<10 {
-					t.Errorf("metadata or message came through: %d bytes", len(rpcErr.Message()))
-				}
-			}
-		})
-	}
-}
-
-func TestErrorsOfSandboxesPass(t *testing.T) {
-	p := pyrunner.NewPython(boxWith(t, &guest{}))
-	_, err := p.Interrupt(t.Context(), &sandgatev1.InterruptRequest{SessionId: "other"})
-	if connect.CodeOf(err) != connect.CodeNotFound {
-		t.Errorf("error %v", err)
-	}
-}
-
-func TestUnaryDoesNotWaitForever(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := boxWith(t, &guest{restart: func(ctx context.Context) (*sandgatev1.RestartContextResponse, error) {
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}})
-		_, err := pyrunner.NewPython(b).RestartContext(t.Context(), &sandgatev1.RestartContextRequest{SessionId: "s"})
-		wantError(t, err, connect.CodeDeadlineExceeded, "SANDBOX_SILENT")
-	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
 const (
@@ -148,7 +149,7 @@ func (p *page) cutNote(name string, cut int64, sum *sandgatev1.StreamSummary) {
 
 // oneLine returns text without line ends, short enough for a note.
 func oneLine(text string) string {
-	text = clip(text, notesText/8)
+	text = guestrpc.Clip(text, notesText/8)
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '

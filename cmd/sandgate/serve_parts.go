@@ -148,7 +148,7 @@ func (g *gatewayParts) openPool(context.Context) error {
 	for template, count := range map[string]int{"python": g.cfg.PoolPython, "data": g.cfg.PoolData} {
 		ready[sandbox.Spec{Template: template, Runtime: g.runtime, Limits: limits}] = count
 	}
-	pool := sandbox.NewPool(g.driver, sandbox.PoolOptions{Ready: ready, Check: health.Check, Log: g.log})
+	pool := sandbox.NewPool(g.driver, sandbox.PoolOptions{Ready: ready, Check: health.New().Check, Log: g.log})
 	g.pool.Store(pool)
 	g.undo.add("empty the pool", pool.Close)
 	return nil

@@ -65,7 +65,7 @@ ctypes.CDLL(None).syscall(60, 0)`)
 	if run := s.sh("echo well"); run.stdout != "well\n" {
 		s.Errorf("%+v", run)
 	}
-	s.must(health.Check(s.Context(), s.sandbox))
+	s.must(health.New().Check(s.Context(), s.sandbox))
 }
 
 func (s *subject) limitMemory() {
@@ -105,7 +105,7 @@ while True:
 		run, err := s.runCell(s.Context(), &sandgatev1.RunRequest{Code: "x = bytearray(b'x' * (100 << 20)); del x"})
 		return err == nil && run.result.GetStatus() == sandgatev1.Status_STATUS_OK
 	})
-	s.must(health.Check(s.Context(), s.sandbox))
+	s.must(health.New().Check(s.Context(), s.sandbox))
 }
 
 // limitFiles makes far more files than are allowed.
@@ -117,7 +117,7 @@ for i in range(10**6): os.close(os.open(f"many/{i}", os.O_CREAT | os.O_WRONLY))`
 	if run := s.sh("ls -U many | wc -l; rm -rf many"); run.result.GetStatus() != sandgatev1.Status_STATUS_OK {
 		s.Errorf("%+v", run)
 	}
-	s.must(health.Check(s.Context(), s.sandbox))
+	s.must(health.New().Check(s.Context(), s.sandbox))
 }
 
 func (s *subject) limitDisk() {

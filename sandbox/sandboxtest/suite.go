@@ -109,7 +109,7 @@ func (s Suite) make(t *testing.T) sandbox.Sandbox {
 			t.Errorf("close: %v", err)
 		}
 	})
-	if err := health.Check(ctx, made); err != nil {
+	if err := health.New().Check(ctx, made); err != nil {
 		t.Fatalf("check: %v", err)
 	}
 	return made
@@ -178,17 +178,17 @@ func (s *subject) lifecycle() {
 	if own.Err() != nil {
 		s.Errorf("a live sandbox has the error %v", own.Err())
 	}
-	s.must(health.Check(ctx, own))
+	s.must(health.New().Check(ctx, own))
 	s.must(own.Close(ctx))
 	s.must(own.Close(ctx))
 	<-own.Done()
 	if own.Err() == nil {
 		s.Error("a closed sandbox has no error")
 	}
-	if err := health.Check(ctx, own); err == nil {
+	if err := health.New().Check(ctx, own); err == nil {
 		s.Error("a closed sandbox answers")
 	}
-	s.must(health.Check(ctx, s.sandbox))
+	s.must(health.New().Check(ctx, s.sandbox))
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
 	if made, err := s.suite.Driver.Create(cancelled, s.suite.Spec); err == nil {

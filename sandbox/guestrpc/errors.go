@@ -1,4 +1,4 @@
-package pyrunner
+package guestrpc
 
 import (
 	"context"
@@ -22,8 +22,15 @@ const (
 	maxDetails = 8
 )
 
-// newError makes an error with a detail: reason for programs, hint for whoever reads it.
-func newError(code connect.Code, cause error, reason, hint string) *connect.Error {
+var (
+	// ErrSessionLost is wrapped by the error of a call whose sandbox ended.
+	ErrSessionLost = errors.New("the session is lost")
+	// ErrOverdue is wrapped by the error of a call that was given up because the guest was late.
+	ErrOverdue = fmt.Errorf("the sandbox did not answer within %s", answerTimeout)
+)
+
+// NewError makes an error with a detail: reason for programs, hint for whoever reads it.
+func NewError(code connect.Code, cause error, reason, hint string) *connect.Error {
 	err := connect.NewError(code, cause)
 	if detail, detailErr := connect.NewErrorDetail(&sandgatev1.ErrorDetail{Reason: reason, Hint: hint}); detailErr == nil {
 		err.AddDetail(detail)
@@ -31,19 +38,19 @@ func newError(code connect.Code, cause error, reason, hint string) *connect.Erro
 	return err
 }
 
-// callerLeft is the error of a call whose caller is gone or out of time.
-func callerLeft(ctxErr error) error {
+// CallerLeft is the error of a call whose caller is gone or out of time.
+func CallerLeft(ctxErr error) error {
 	if errors.Is(ctxErr, context.DeadlineExceeded) {
-		return newError(connect.CodeDeadlineExceeded, ctxErr, "CALLER_DEADLINE",
+		return NewError(connect.CodeDeadlineExceeded, ctxErr, "CALLER_DEADLINE",
 			"Your own deadline for the call passed, and its work was stopped. Allow more time.")
 	}
 	return connect.NewError(connect.CodeCanceled, ctxErr)
 }
 
-// sessionLost is the error of a call that found its sandbox ended.
-func sessionLost(sb sandbox.Sandbox) error {
-	return newError(connect.CodeFailedPrecondition,
-		fmt.Errorf("the session is lost: %s", lostBecause(sb)), "SESSION_LOST",
+// SessionLost is the error of a call that found its sandbox ended.
+func SessionLost(sb sandbox.Sandbox) error {
+	return NewError(connect.CodeFailedPrecondition,
+		fmt.Errorf("%w: %s", ErrSessionLost, lostBecause(sb)), "SESSION_LOST",
 		"Create a new session; the files and variables of this one are gone.")
 }
 
@@ -59,24 +66,24 @@ func lostBecause(sb sandbox.Sandbox) string {
 	}
 }
 
-// guestSilent is the error of a call that the guest did not answer in time.
-func guestSilent() error {
-	return newError(connect.CodeDeadlineExceeded, fmt.Errorf("the sandbox did not answer within %s", unaryTimeout),
-		"SANDBOX_SILENT", "The sandbox is overloaded or stuck. Look whether the call had an effect before repeating it, or make a new session.")
+// silent is the error of a call that the guest did not answer in time.
+func silent() error {
+	return NewError(connect.CodeDeadlineExceeded, ErrOverdue, "SANDBOX_SILENT",
+		"The sandbox is overloaded or stuck. Look whether the call had an effect before repeating it, or make a new session.")
 }
 
-// guestBroken is the error of a call that was answered with something that makes no sense.
-func guestBroken(cause error) error {
-	return newError(connect.CodeInternal,
-		fmt.Errorf("the sandbox broke off its answer: %s", clip(cause.Error(), maxErrorBytes)), "SANDBOX_MISBEHAVED",
+// Broken is the error of a call that was answered with something that makes no sense.
+func Broken(cause error) error {
+	return NewError(connect.CodeInternal,
+		fmt.Errorf("the sandbox broke off its answer: %s", Clip(cause.Error(), maxErrorBytes)), "SANDBOX_MISBEHAVED",
 		"Look whether the call had an effect before repeating it. If this happens again, make a new session.")
 }
 
-// replyTooLarge is the error of a call whose answer was stopped because it was beyond every bound.
-func replyTooLarge(cause error) error {
-	return newError(connect.CodeResourceExhausted,
-		fmt.Errorf("the answer of the sandbox was stopped: %s", clip(cause.Error(), maxErrorBytes)), "REPLY_TOO_LARGE",
-		"The work was interrupted. Produce less at a time, or write to a file and read parts of it.")
+// ReplyTooLarge is the error of a call whose answer was stopped because it was beyond every bound. The
+// hint says how to ask for less.
+func ReplyTooLarge(cause error, hint string) error {
+	return NewError(connect.CodeResourceExhausted,
+		fmt.Errorf("the answer of the sandbox was stopped: %s", Clip(cause.Error(), maxErrorBytes)), "REPLY_TOO_LARGE", hint)
 }
 
 // guestAnswer returns the error that a guest answered with, stripped to a code, a message and an
@@ -94,11 +101,11 @@ func guestAnswer(err error) *connect.Error {
 		}
 		value, valueErr := detail.Value()
 		if said, ok := value.(*sandgatev1.ErrorDetail); ok && valueErr == nil {
-			reason, hint = cleanReason(said.GetReason()), clip(said.GetHint(), maxErrorBytes)
+			reason, hint = cleanReason(said.GetReason()), Clip(said.GetHint(), maxErrorBytes)
 			break
 		}
 	}
-	return newError(guestCode(answer.Code()), errors.New(clip(answer.Message(), maxErrorBytes)), reason, hint)
+	return NewError(guestCode(answer.Code()), errors.New(Clip(answer.Message(), maxErrorBytes)), reason, hint)
 }
 
 // guestCode returns the code of a guest's error, unless it is one of those that speak about the
@@ -128,14 +135,14 @@ func cleanReason(reason string) string {
 	return reason
 }
 
-// clip returns text as valid UTF-8 of at most limit bytes.
-func clip(text string, limit int) string {
-	if len(text) > limit {
-		cut := limit
-		for cut > 0 && !utf8.RuneStart(text[cut]) {
-			cut--
-		}
-		text = text[:cut]
+// Clip returns text as valid UTF-8 of at most limit bytes.
+func Clip(text string, limit int) string {
+	text = strings.ToValidUTF8(text, "\uFFFD") // first, as it may become longer
+	if len(text) <= limit {
+		return text
 	}
-	return strings.ToValidUTF8(text, "\uFFFD")
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
 }
