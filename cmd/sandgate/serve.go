@@ -18,6 +18,7 @@ import (
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
+	"github.com/sandgate/sandgate/sandbox/gather"
 )
 
 // endTimeout bounds what is done after the last call has ended: killing every sandbox, and more of
@@ -67,7 +68,7 @@ func leaveProcessors(env func(string) (string, bool)) {
 // serve runs a gateway until it is told to end.
 func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	leaveProcessors(a.env)
-	lines := gateway.NewGatherWriter(lossy{a.err}) // a call does not wait for its log line
+	lines := gather.New(lossy{a.err}) // a call does not wait for its log line
 	defer func() { _ = lines.Flush() }()
 	log := newLogger(lines, cfg)
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)

@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+
+	"github.com/sandgate/sandgate/sandbox/gather"
 )
 
 // kind is what a frame is for.
@@ -58,7 +60,7 @@ type link struct {
 	head   [headerSize]byte
 	body   []byte
 
-	out *writer
+	out *gather.Writer
 }
 
 func newLink(stream io.ReadWriteCloser) *link {
@@ -66,7 +68,7 @@ func newLink(stream io.ReadWriteCloser) *link {
 		stream: stream,
 		in:     bufio.NewReaderSize(stream, 16<<10),
 		table:  crc32.MakeTable(crc32.Castagnoli),
-		out:    newWriter(stream),
+		out:    gather.New(stream),
 	}
 }
 
@@ -132,7 +134,7 @@ func (l *link) findMagic() (skipped bool, err error) {
 // pad sends as many zero bytes as any frame can still miss. A peer that waits for the rest of a
 // frame whose sender died gets these instead, fails the checksum, and looks for the next frame.
 func (l *link) pad() error {
-	return l.out.add(func(buf []byte) []byte { return append(buf, make([]byte, headerSize+maxPayload)...) })
+	return l.out.Append(func(buf []byte) []byte { return append(buf, make([]byte, headerSize+maxPayload)...) })
 }
 
 // write queues one frame whose payload is at most maxPayload long. Any number of goroutines may
@@ -141,7 +143,7 @@ func (l *link) write(k kind, epoch uint64, payload []byte) error {
 	if len(payload) > maxPayload {
 		return fmt.Errorf("frame of %d bytes", len(payload))
 	}
-	return l.out.add(func(buf []byte) []byte { return l.appendFrame(buf, k, epoch, payload) })
+	return l.out.Append(func(buf []byte) []byte { return l.appendFrame(buf, k, epoch, payload) })
 }
 
 func (l *link) appendFrame(buf []byte, k kind, epoch uint64, payload []byte) []byte {
