@@ -13,7 +13,11 @@ import (
 // spoolDir is where the whole of an output is kept that was too long to return, under the home.
 const spoolDir = ".sandgate/output"
 
-// capture takes one output stream of a call: a first part is passed on, and once there is more the
+// keepFrom is the length from which on an output is kept, even where it is returned whole: a model is
+// shown less than a program, some 28 KiB of each stream at least, and must find the rest.
+const keepFrom = 24 << 10
+
+// capture takes one output stream of a call: a first part is passed on, and once there is much the
 // whole goes to a file of the workspace, up to a bound. What is beyond is only counted.
 // One goroutine at a time may use it.
 type capture struct {
@@ -22,8 +26,9 @@ type capture struct {
 	limit int64  // bytes to pass on
 	pass  func(data []byte, offset int64)
 
-	total int64
-	head  []byte // what was passed on, for the file
+	total  int64
+	passed int64  // bytes passed on
+	head   []byte // the beginning, until there is a file
 	spool *os.File
 	path  string
 	kept  int64 // bytes in the file
@@ -31,20 +36,21 @@ type capture struct {
 }
 
 func (c *capture) write(p []byte) {
-	inline := p[:max(0, min(int64(len(p)), c.limit-int64(len(c.head))))]
-	if len(inline) > 0 {
-		c.pass(inline, int64(len(c.head)))
-		c.head = append(c.head, inline...)
+	if inline := p[:min(int64(len(p)), c.limit-c.passed)]; len(inline) > 0 {
+		c.pass(inline, c.passed)
+		c.passed += int64(len(inline))
 	}
 	c.total += int64(len(p))
-	rest := p[len(inline):]
-	if len(rest) == 0 {
-		return
-	}
-	if c.spool == nil && !c.full {
+	switch {
+	case c.full:
+	case c.spool != nil:
+		c.keep(p)
+	case c.total <= min(c.limit, keepFrom):
+		c.head = append(c.head, p...)
+	default:
 		c.openSpool()
+		c.keep(p)
 	}
-	c.keep(rest)
 }
 
 // openSpool makes the file and puts the head in it. Without a file, output is counted only.
@@ -66,6 +72,7 @@ func (c *capture) openSpool() {
 		return
 	}
 	c.keep(c.head)
+	c.head = nil
 }
 
 func (c *capture) keep(p []byte) {
@@ -87,7 +94,7 @@ func (c *capture) finish() *sandgatev1.StreamSummary {
 	}
 	return &sandgatev1.StreamSummary{
 		TotalBytes:   c.total,
-		DroppedBytes: c.total - int64(len(c.head)),
+		DroppedBytes: c.total - c.passed,
 		File:         c.path,
 		FileBytes:    c.kept,
 	}

@@ -279,6 +279,13 @@ func (s *subject) pythonOutput() {
 	if got := s.sh("tr -d y < " + out.GetFile() + " | wc -c").stdout; got != "0\n" {
 		s.Errorf("the file: %q", got)
 	}
+	some := s.py("print('z' * 40000)")
+	if sum := some.result.GetStdout(); len(some.stdout) != 40001 || sum.GetDroppedBytes() != 0 || sum.GetFileBytes() != 40001 {
+		s.Errorf("%d inline, %v", len(some.stdout), sum)
+	}
+	if little := s.py("print('z' * 20000)").result.GetStdout(); little.GetFile() != "" || little.GetFileBytes() != 0 {
+		s.Errorf("a file for little: %v", little)
+	}
 	s.sh("rm -rf ~/.sandgate")
 	s.py("import threading, time\ndef late():\n    time.sleep(0.3)\n    print('from a late thread')\nthreading.Thread(target=late).start()")
 	during := s.py("time.sleep(0.8)\nprint('mine')")

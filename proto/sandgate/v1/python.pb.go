@@ -1198,7 +1198,8 @@ type StreamSummary struct {
 	TotalBytes int64 `protobuf:"varint,1,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
 	// Bytes that were not returned inline.
 	DroppedBytes int64 `protobuf:"varint,2,opt,name=dropped_bytes,json=droppedBytes,proto3" json:"dropped_bytes,omitempty"`
-	// The file of the workspace that holds the whole, where there is one. Empty: all was inline.
+	// The file of the workspace that holds the whole, where there is one: for every output beyond the
+	// inline bound, and for those beyond 24 KiB, of which a model may be shown less. Empty: there is none.
 	File string `protobuf:"bytes,3,opt,name=file,proto3" json:"file,omitempty"`
 	// Bytes in that file. Less than total_bytes when it hit its own bound.
 	FileBytes     int64 `protobuf:"varint,4,opt,name=file_bytes,json=fileBytes,proto3" json:"file_bytes,omitempty"`
