@@ -103,7 +103,7 @@ func ownNames(fields protoreflect.FieldDescriptors, problem string) string {
 // argumentError says what is wrong with the arguments of a call. A decoder's text begins with its
 // own name and a position in a text that the caller has never seen; both are cut off.
 func argumentError(tool *catalog.Tool, problem string) error {
-	problem = regexp.MustCompile(`^proto:[\s\x{00a0}]*(syntax error )?(\(line \d+:\d+\):\s*)?`).ReplaceAllString(problem, "")
+	problem = regexp.MustCompile(`^\(line \d+:\d+\):\s*`).ReplaceAllString(withoutPrefix(problem), "")
 	if len(problem) > maxProblem {
 		problem = problem[:maxProblem] + "…"
 	}

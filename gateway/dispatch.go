@@ -75,10 +75,18 @@ func validationError(err error) error {
 		if i > 0 {
 			text.WriteString("; ")
 		}
-		text.WriteString(violation.String())
+		text.WriteString(violationText(violation))
 	}
 	return Errorf(connect.CodeInvalidArgument, ReasonInvalidArgument,
 		"Mend the named fields and call again.", "%s", cut(text.String()))
+}
+
+// violationText says which field is wrong and what would be right.
+func violationText(violation *protovalidate.Violation) string {
+	if violation.Proto.GetRuleId() == "string.min_len" && violation.FieldValue.IsValid() && violation.FieldValue.String() == "" {
+		return protovalidate.FieldPathString(violation.Proto.GetField()) + ": is required"
+	}
+	return violation.String()
 }
 
 // finish maps a handler's error for the wire and notes it for the log line.

@@ -20,6 +20,8 @@ func (s *Server) newRoutes() map[string]*route {
 		routes[procedure] = &route{
 			procedure: procedure,
 			streams:   e.method.IsStreamingClient(),
+			enveloped: e.method.IsStreamingClient() || e.method.IsStreamingServer(),
+			gettable:  idempotency(e) == connect.IdempotencyNoSideEffects && !e.method.IsStreamingServer(),
 			handler: e.handler(bounds, connect.WithSchema(e.method), connect.WithInterceptors(streamErrors{}),
 				connect.WithIdempotency(idempotency(e))),
 		}
@@ -31,7 +33,7 @@ func (s *Server) newRoutes() map[string]*route {
 	_, health := grpchealth.NewHandler(newHealth(s.ready, services), bounds)
 	for _, method := range []string{"Check", "Watch"} {
 		path := "/" + grpchealth.HealthV1ServiceName + "/" + method
-		routes[path] = &route{procedure: path, handler: health}
+		routes[path] = &route{procedure: path, handler: health, enveloped: method == "Watch"}
 	}
 	reflector := grpcreflect.NewStaticReflector(append(services, grpchealth.HealthV1ServiceName)...)
 	for _, name := range []string{grpcreflect.ReflectV1ServiceName, grpcreflect.ReflectV1AlphaServiceName} {
@@ -41,7 +43,7 @@ func (s *Server) newRoutes() map[string]*route {
 		}
 		_, handler := newHandler(reflector, bounds)
 		path := "/" + name + "/ServerReflectionInfo"
-		routes[path] = &route{procedure: path, streams: true, handler: handler}
+		routes[path] = &route{procedure: path, streams: true, enveloped: true, handler: handler}
 	}
 	return routes
 }
@@ -52,6 +54,8 @@ func handlerBounds() connect.HandlerOption {
 		connect.WithReadMaxBytes(MaxMessageBytes),
 		connect.WithCompressMinBytes(compressMinBytes),
 		withBoundedGzip(MaxMessageBytes),
+		connect.WithCodec(jsonCodec{"json"}),
+		connect.WithCodec(jsonCodec{"json; charset=utf-8"}),
 	)
 }
 

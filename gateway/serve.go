@@ -39,8 +39,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	target := s.routes[r.URL.Path]
-	if target == nil || r.URL.RawPath != "" {
-		http.NotFound(w, r)
+	if wrong := misfitOf(r, target); wrong != nil {
+		if target != nil {
+			s.metrics.call(target.procedure, "", summary{code: wrong.code.String()})
+		}
+		s.refuseMisfit(w, wrong)
 		return
 	}
 	if err := s.admission.enter(); err != nil {

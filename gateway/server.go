@@ -79,6 +79,10 @@ type route struct {
 	handler   http.Handler
 	// streams tells that the request is a stream, whose length is not bounded here.
 	streams bool
+	// enveloped tells that request or reply is a stream, whose messages have envelopes.
+	enveloped bool
+	// gettable tells that the RPC may be called with GET.
+	gettable bool
 }
 
 // NewServer makes a server. It starts nothing; Serve does.

@@ -1,6 +1,10 @@
 package sandbox
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // Sizes in bytes.
 const (
@@ -67,10 +71,12 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// Check reports the first field that is below what works, above the operator's maximum, or at odds
-// with another. A zero field of maximum does not bound. Defaults must be filled in before.
+// Check reports every field that is below what works, above the operator's maximum, or at odds with
+// another. A zero field of maximum does not bound. Defaults must be filled in before.
 func (l Limits) Check(maximum Limits) error {
 	least := minimumLimits()
+	var problems []string
+	add := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	for _, field := range []struct {
 		name          string
 		value, lo, hi int64
@@ -82,15 +88,18 @@ func (l Limits) Check(maximum Limits) error {
 		{"workspace_files", int64(l.WorkspaceFiles), int64(least.WorkspaceFiles), int64(maximum.WorkspaceFiles)},
 	} {
 		if field.value < field.lo {
-			return fmt.Errorf("limits.%s is %d; the least that works is %d", field.name, field.value, field.lo)
+			add("limits.%s is %d; the least that works is %d", field.name, field.value, field.lo)
 		}
 		if field.hi > 0 && field.value > field.hi {
-			return fmt.Errorf("limits.%s is %d; this gateway allows at most %d", field.name, field.value, field.hi)
+			add("limits.%s is %d; this gateway allows at most %d", field.name, field.value, field.hi)
 		}
 	}
 	if l.WorkspaceBytes > l.MemoryBytes/2 {
-		return fmt.Errorf("limits.workspace_bytes is %d, more than half of limits.memory_bytes (%d): files live in memory",
+		add("limits.workspace_bytes is %d, more than half of limits.memory_bytes (%d): files live in memory",
 			l.WorkspaceBytes, l.MemoryBytes)
 	}
-	return nil
+	if len(problems) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(problems, "; "))
 }

@@ -36,9 +36,9 @@ func (a *app) serveCommand() *cobra.Command {
 in sandboxes of the Docker engine. It refuses to start on a host that "sandgate doctor"
 finds unfit.
 
-SIGTERM or Ctrl-C ends it: running calls may end within drain_timeout, then every
-session is deleted. A second signal ends it at once; the next start on the same state
-folder takes over or removes what was left.
+SIGTERM, Ctrl-C or a closed terminal ends it: running calls may end within
+drain_timeout, then every session is deleted. A second signal ends it at once; the next
+start on the same state folder takes over or removes what was left.
 
 ` + configLong,
 		Example: `  sandgate serve
@@ -71,7 +71,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	lines := gather.New(lossy{a.err}) // a call does not wait for its log line
 	defer func() { _ = lines.Flush() }()
 	log := newLogger(lines, cfg)
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, endSignals()...)
 	defer stop()
 	g, err := openGateway(ctx, cfg, log)
 	if err != nil {
@@ -92,6 +92,16 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	stop() // from here on a signal has its ordinary effect: it kills us
 	closeErr := g.close(context.WithoutCancel(ctx))
 	return errors.Join(err, closeErr, <-failed)
+}
+
+// endSignals are those that end the gateway in good order. A closed terminal does, too, unless it was
+// told not to, as by nohup.
+func endSignals() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }
 
 // announce says where the gateway answers.

@@ -29,10 +29,10 @@ type capture struct {
 	total  int64
 	passed int64  // bytes passed on
 	head   []byte // the beginning, until there is a file
-	spool *os.File
-	path  string
-	kept  int64 // bytes in the file
-	full  bool  // nothing more is kept
+	spool  *os.File
+	path   string
+	kept   int64 // bytes in the file
+	full   bool  // nothing more is kept
 }
 
 func (c *capture) write(p []byte) {

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/tls"
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -66,13 +68,21 @@ func checkTLS(c *Config, add func(field, text string)) {
 		add("tls_cert", "tls_cert and tls_key go together; set both or neither")
 		return
 	}
+	if c.TLSCert == "" {
+		return
+	}
+	readable := true
 	for field, file := range map[string]string{"tls_cert": c.TLSCert, "tls_key": c.TLSKey} {
-		if file == "" {
-			continue
-		}
-		if _, err := os.Stat(file); err != nil {
+		if _, err := os.ReadFile(file); err != nil {
 			add(field, "cannot be read: "+reason(err))
+			readable = false
 		}
+	}
+	if !readable {
+		return
+	}
+	if _, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
+		add("tls_cert", fmt.Sprintf("%s and %s are no certificate and its key: %s", c.TLSCert, c.TLSKey, strings.TrimPrefix(err.Error(), "tls: ")))
 	}
 }
 

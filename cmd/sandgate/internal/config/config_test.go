@@ -152,6 +152,7 @@ func TestProblems(t *testing.T) {
 		"listen nothing": {file: "listen: localhost", want: []string{"must be HOST:PORT"}},
 		"tls":            {file: "tls_cert: /x", want: []string{"tls_cert and tls_key go together"}},
 		"tls files":      {file: "tls_cert: /nonexistent/c\ntls_key: /nonexistent/k", want: []string{"tls_cert: cannot be read", "tls_key: cannot be read"}},
+		"tls not PEM":    {file: "tls_cert: /etc/passwd\ntls_key: /etc/passwd", want: []string{"are no certificate and its key"}},
 		"state dir":      {file: "state_dir: here", want: []string{"state_dir: must be an absolute path"}},
 		"image":          {file: "image:", want: []string{"image: must name the sandbox image"}},
 		"limits":         {file: "default_memory: 1GiB\nmax_memory: 512MiB", want: []string{"limits.memory_bytes is 1073741824; this gateway allows at most"}},

@@ -1,0 +1,53 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// What somebody who tries the API with curl gets wrong first is answered with what would be right.
+func TestMisfitsAreTold(t *testing.T) {
+	g := newRig(t, nil)
+	const list, run = "/sandgate.v1.ToolService/ListTools", "/sandgate.v1.PythonService/Run"
+	for name, test := range map[string]struct {
+		method, path, contentType, body string
+		status                          int
+		says                            string
+	}{
+		"no content type":     {"POST", list, "", "{}", 415, "Content-Type: application/json"},
+		"a form":              {"POST", list, "application/x-www-form-urlencoded", "{}", 415, "Content-Type: application/json"},
+		"another method":      {"PUT", list, "application/json", "{}", 405, "with POST"},
+		"no such RPC":         {"POST", "/sandgate.v1.ToolService/Nothing", "application/json", "{}", 404, "ListTools"},
+		"the root":            {"GET", "/", "", "", 404, "ListTools"},
+		"plain to a stream":   {"POST", run, "application/json", "{}", 415, "CallTool"},
+		"unknown field":       {"POST", "/sandgate.v1.SessionService/CreateSession", "application/json", `{"tmplate":"data"}`, 400, "template, limits"},
+		"unknown field below": {"POST", "/sandgate.v1.SessionService/CreateSession", "application/json", `{"limits":{"memory":1}}`, 400, `unknown field "memory"`},
+		"length of time":      {"POST", "/sandgate.v1.SessionService/CreateSession", "application/json", `{"idle_timeout":"10m"}`, 400, `"600s"`},
+		"nothing":             {"POST", list, "application/json", "", 400, "{}"},
+		"required":            {"POST", "/sandgate.v1.SessionService/GetSession", "application/json", `{}`, 400, "session_id: is required"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), test.method, g.url+test.path, strings.NewReader(test.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.contentType != "" {
+				req.Header.Set("Content-Type", test.contentType)
+			}
+			res, err := g.client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = res.Body.Close() }()
+			var told struct{ Code, Message string }
+			if err := json.NewDecoder(res.Body).Decode(&told); err != nil {
+				t.Fatalf("%s: %v", res.Status, err)
+			}
+			if res.StatusCode != test.status || told.Code == "" || !strings.Contains(told.Message, test.says) || strings.Contains(told.Message, "sandgatev1") {
+				t.Errorf("%s, %+v; want %d and %q", res.Status, told, test.status, test.says)
+			}
+		})
+	}
+}
