@@ -198,7 +198,9 @@ func (p *Pool) addOne(s *shelf) error {
 
 // discard closes a sandbox in the background.
 func (p *Pool) discard(s Sandbox, why string) {
-	p.log.Warn("discarding a sandbox", "sandbox", s.ID(), "why", why, "error", s.Err())
+	if p.ctx.Err() == nil { // an ending pool discards whatever it was making
+		p.log.Warn("discarding a sandbox", "sandbox", s.ID(), "why", why, "error", s.Err())
+	}
 	p.work.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 		defer cancel()

@@ -129,7 +129,9 @@ func (g *gatewayParts) openSessions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.log.Info("settled what an earlier gateway left", "sessions", g.sessions.Counts().Running, "wall", time.Since(start))
+	if counts := g.sessions.Counts(); counts.Running+counts.Lost > 0 {
+		g.log.Info("settled what an earlier gateway left", "taken_over", counts.Running, "lost", counts.Lost, "wall", time.Since(start))
+	}
 	reaper := docker.StartReaper(g.driver, 0)
 	g.undo.add("stop the reaper", func(context.Context) error {
 		reaper.Close()

@@ -55,8 +55,8 @@ const (
 type PythonServiceClient interface {
 	// Runs Python code in the session's stateful kernel: variables and imports stay for the next
 	// call. The value of the last expression is shown, as are figures and DataFrames. Files are kept
-	// in /home/user. `!cmd`, `%pip` and other IPython syntax work. If the caller leaves, the code is
-	// interrupted.
+	// in /home/user. `!cmd`, `%timeit` and other IPython syntax work. There is no network: nothing can
+	// be fetched or installed from one. If the caller leaves, the code is interrupted.
 	// Errors: NotFound (session, context), InvalidArgument, ResourceExhausted (too many waiting
 	// calls), FailedPrecondition (the session is lost).
 	Run(context.Context, *v1.RunRequest) (*connect.ServerStreamForClient[v1.RunResponse], error)
@@ -192,8 +192,8 @@ func (c *pythonServiceClient) DeleteContext(ctx context.Context, req *v1.DeleteC
 type PythonServiceHandler interface {
 	// Runs Python code in the session's stateful kernel: variables and imports stay for the next
 	// call. The value of the last expression is shown, as are figures and DataFrames. Files are kept
-	// in /home/user. `!cmd`, `%pip` and other IPython syntax work. If the caller leaves, the code is
-	// interrupted.
+	// in /home/user. `!cmd`, `%timeit` and other IPython syntax work. There is no network: nothing can
+	// be fetched or installed from one. If the caller leaves, the code is interrupted.
 	// Errors: NotFound (session, context), InvalidArgument, ResourceExhausted (too many waiting
 	// calls), FailedPrecondition (the session is lost).
 	Run(context.Context, *v1.RunRequest, *connect.ServerStream[v1.RunResponse]) error
