@@ -63,7 +63,6 @@ class Kernel:
     def serve(self, matplotlib_cache):
         """Runs cells until the guest is gone; then ends the process, whatever user code registered."""
         link_cache(layout.MPL_USER_DIR, matplotlib_cache)
-        rehearse(self.session.compiler)
         while True:
             try:
                 message = self.channel.receive()
@@ -102,11 +101,24 @@ def run(request, fds, matplotlib_cache):
     """Makes this process, a fresh fork of the zygote, a kernel. Never returns.
 
     request has uid, gid, groups and cwd; fds are the five descriptors in the order of the protocol. What needs no
-    root comes after "ready": it is done while the guest still answers its caller.
+    root comes after "ready": it is done while the guest still answers its caller. With hold, the kernel stays root
+    until it is entered: nothing of the user's can touch it before, or leave limits on it for whoever gets it.
     """
     try:
-        _become(request, fds)
-        kernel = _prepare()
+        _place(fds)
+        if request.get("hold"):
+            kernel = _prepare()
+            _tell(b"ready")
+            _rehearse(kernel)
+            _become(request, _entry(kernel))
+            _tell(b"entered")
+        else:
+            _become(request, request["cwd"])
+            _tell(b"ready")
+            kernel = _prepare()
+            _rehearse(kernel)
+    except Closed:
+        _exit(0)
     except BaseException as exc:
         _give_up(exc)
     kernel.serve(matplotlib_cache)
@@ -136,12 +148,31 @@ def _prepare():
     return kernel
 
 
-def _become(request, fds):
-    """Takes the descriptors, gives up root and tells the guest."""
-    _place(fds)
+def _entry(kernel):
+    """Waits until somebody needs this kernel; returns the directory that it shall be in. Raises Closed."""
+    message = kernel.channel.receive()
+    kernel.channel.release()
+    if message.get("op") != "enter":
+        raise ValueError("not an entry")
+    return message["cwd"]
+
+
+def _become(request, cwd):
+    """Gives up root and goes to a directory as the user."""
     _drop(request)
-    chdir(request["cwd"])
-    write(layout.FD_CHANNEL, b'.{"op":"ready"}')
+    chdir(cwd)
+
+
+def _tell(op):
+    write(layout.FD_CHANNEL, b'.{"op":"' + op + b'"}')
+
+
+def _rehearse(kernel):
+    """Rehearses; that it fails, for want of memory, is no reason to fail."""
+    try:
+        rehearse(kernel.session.compiler)
+    except Exception:
+        return
 
 
 def _give_up(exc):

@@ -152,6 +152,8 @@ def _problem_with(request, fds):
         return "bad groups"
     if type(request.get("address_space", 0)) is not int or request.get("address_space", 0) < 0:
         return "bad address_space"
+    if type(request.get("hold", False)) is not bool:
+        return "bad hold"
     if not isinstance(request.get("cwd"), str) or not request["cwd"].startswith("/"):
         return "bad cwd"
     return None

@@ -57,6 +57,7 @@ const (
 	closeGrace       = 100 * time.Millisecond // for what a dead kernel has still sent
 	interruptAgain   = 250 * time.Millisecond
 	kernelStart      = 25 * time.Second
+	enterLimit       = 2 * time.Second // for a held kernel to become somebody's
 	maxKernelMessage = 16 << 20
 	maxDisplays      = 1000     // displays of one cell
 	maxDisplayBytes  = 32 << 20 // bytes of all displays of one cell

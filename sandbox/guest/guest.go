@@ -132,6 +132,9 @@ func (g *Guest) someZygote() (*zygote, error) {
 	if len(g.cfg.Kernel) == 0 {
 		return nil, errors.New("this sandbox has no Python")
 	}
+	if g.ctx.Err() != nil {
+		return nil, g.ctx.Err()
+	}
 	if g.zygote != nil {
 		select {
 		case <-g.zygote.dead:

@@ -38,8 +38,8 @@ type kernel struct {
 	children time.Duration // processor time of its awaited children
 }
 
-// startKernel forks a kernel and returns when it can run cells.
-func (g *Guest) startKernel(ctx context.Context, cwd string) (*kernel, error) {
+// startKernel forks a kernel and returns when it can run cells, or, if it is held, can be entered.
+func (g *Guest) startKernel(ctx context.Context, cwd string, hold bool) (*kernel, error) {
 	z, err := g.livingZygote(ctx)
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (g *Guest) startKernel(ctx context.Context, cwd string) (*kernel, error) {
 		}
 	}()
 	if err == nil {
-		order := zygoteOrder{UID: g.cfg.UID, GID: g.cfg.UID, Groups: []int{int(k.marker)}, Cwd: cwd}
+		order := zygoteOrder{UID: g.cfg.UID, GID: g.cfg.UID, Groups: []int{int(k.marker)}, Cwd: cwd, Hold: hold}
 		if g.cfg.MemoryBytes > 0 {
 			order.AddressSpace = g.cfg.MemoryBytes + addressSlack
 		}
@@ -103,13 +103,34 @@ func (k *kernel) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, kernelStart)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = k.wire.conn.Close() })
-	message, err := k.wire.receive()
+	err := k.expect("ready")
 	if !stop() {
 		return ctx.Err()
 	}
-	if err == nil && message.Op != "ready" {
-		err = errors.New("it did not come up")
+	return err
+}
+
+// expect takes the next message, which must be of this kind.
+func (k *kernel) expect(op string) error {
+	if message, err := k.wire.receive(); err != nil || message.Op != op {
+		return errors.New("its process ended while it started")
 	}
+	return nil
+}
+
+// enter makes a held kernel the user's, in a directory. Nothing of the user's has touched it before,
+// so that it answers at once unless it is dead.
+func (k *kernel) enter(cwd string) error {
+	_ = k.wire.conn.SetDeadline(time.Now().Add(enterLimit))
+	err := k.wire.send(entryOrder{Op: "enter", Cwd: cwd})
+	if err == nil {
+		err = k.expect("entered")
+	}
+	_ = k.wire.conn.SetDeadline(time.Time{})
+	if err == nil && !k.alive() {
+		err = errors.New("it is dead")
+	}
+	k.started, k.mark = time.Now(), k.guest.memory.mark()
 	return err
 }
 
@@ -178,7 +199,7 @@ func (k *kernel) alive() bool {
 func (k *kernel) close() {
 	if k.pid > 0 {
 		k.kill()
-		k.zygote.forget(k.pid)
+		k.zygote.forget(k.pid, k.ended)
 	}
 	k.guest.markers.release(k.marker)
 	if k.wire != nil {

@@ -36,6 +36,7 @@ type pythonContext struct {
 	kernel  *kernel // set by whoever has the turn; guarded by mu
 	cell    *cell   // the one that runs; guarded by mu
 	gone    bool    // it was deleted; guarded by mu
+	giveUp  func()  // ends the start of a kernel that is under way, nil where none is; guarded by mu
 	lost    string  // why the last kernel's state is gone, until a caller was told; guarded by mu
 }
 
@@ -117,7 +118,9 @@ func (s *pythonService) runIn(ctx context.Context, c *pythonContext, req *sandga
 			k.close()
 		}
 		if running.unsent && running.why == 0 && ctx.Err() == nil && attempt == 0 {
-			c.setLost(result.GetNote())
+			if running.number > 1 { // else there was no state to lose
+				c.setLost(result.GetNote())
+			}
 			continue
 		}
 		if replace {
@@ -177,23 +180,39 @@ func (s *pythonService) ensure(ctx context.Context, c *pythonContext) (*kernel, 
 			c.setLost("The Python process ended while it was idle. A new one was started: variables and imports are gone, files are kept.")
 		}
 	}
-	k, err := s.guest.spares.kernel(ctx, c.cwd)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, fail(connect.CodeResourceExhausted, "KERNEL_NOT_STARTED",
-			"end some of the session's processes, or create another session", "%v", err)
+	return s.replace(ctx, c)
+}
+
+// replace gives a context a new kernel. The caller has the turn.
+func (s *pythonService) replace(ctx context.Context, c *pythonContext) (*kernel, error) {
+	starting, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	c.mu.Lock()
+	gone := c.gone
+	c.giveUp = giveUp
+	c.mu.Unlock()
+	var k *kernel
+	err := context.Canceled
+	if !gone {
+		k, err = s.guest.spares.kernel(starting, c.cwd)
 	}
 	c.mu.Lock()
-	gone = c.gone
-	if !gone {
+	c.giveUp, gone = nil, c.gone
+	if err == nil && !gone {
 		c.kernel = k
 	}
 	c.mu.Unlock()
-	if gone {
-		k.close()
+	switch {
+	case gone:
+		if err == nil {
+			k.close()
+		}
 		return nil, contextNotFound(c.id)
+	case ctx.Err() != nil && err != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, fail(connect.CodeResourceExhausted, "KERNEL_NOT_STARTED",
+			"end some of the session's processes, or create another session", "%v", err)
 	}
 	return k, nil
 }
@@ -396,7 +415,11 @@ func (s *pythonService) drop(c *pythonContext) {
 func (c *pythonContext) end(ctx context.Context) error {
 	c.mu.Lock()
 	c.gone = true
+	giveUp := c.giveUp
 	c.mu.Unlock()
+	if giveUp != nil {
+		giveUp()
+	}
 	c.killKernel()
 	if err := c.take(ctx); err != nil {
 		return err

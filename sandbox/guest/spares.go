@@ -8,7 +8,7 @@ import (
 
 // spares are kernels that nobody uses yet: a fork made in a quiet moment. Where forking is slow, as
 // with numpy and pandas in memory and all the more under gVisor, they are what makes a new context
-// quick. They are the user's like any kernel, who may stop or kill them: a dead one is left out.
+// quick. They are held: root's, and out of the user's reach, until somebody gets them.
 type spares struct {
 	guest *Guest
 
@@ -26,26 +26,28 @@ const quiet = 20 * time.Millisecond
 // kernel returns a kernel that has run nothing: a spare if there is one, or a new one.
 func (s *spares) kernel(ctx context.Context, cwd string) (*kernel, error) {
 	defer s.refill()
-	if k := s.take(cwd); k != nil {
-		return k, nil
-	}
-	return s.guest.startKernel(ctx, cwd)
-}
-
-// take returns a spare that lives, nil where there is none. They are all in the home.
-func (s *spares) take(cwd string) *kernel {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for cwd == s.guest.cfg.Home && len(s.ready) > 0 {
-		k := s.ready[0]
-		s.ready = s.ready[1:]
-		if k.alive() {
-			k.started, k.mark = time.Now(), s.guest.memory.mark()
-			return k
+	for {
+		k := s.take()
+		if k == nil {
+			return s.guest.startKernel(ctx, cwd, false)
+		}
+		if k.alive() && k.enter(cwd) == nil {
+			return k, nil
 		}
 		k.close()
 	}
-	return nil
+}
+
+// take returns the oldest spare, nil where there is none.
+func (s *spares) take() *kernel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.ready) == 0 {
+		return nil
+	}
+	k := s.ready[0]
+	s.ready = s.ready[1:]
+	return k
 }
 
 // refill begins to make spares, unless that goes on. It is called when somebody has got a kernel.
@@ -64,7 +66,7 @@ func (s *spares) refill() {
 func (s *spares) fill() {
 	for more := true; more; {
 		s.awaitQuiet()
-		k, err := s.guest.startKernel(s.guest.ctx, s.guest.cfg.Home)
+		k, err := s.guest.startKernel(s.guest.ctx, s.guest.cfg.Home, true)
 		more = s.add(k, err)
 	}
 }

@@ -38,6 +38,12 @@ type cellOrder struct {
 	Env  map[string]string `json:"env,omitempty"`
 }
 
+// entryOrder makes a held kernel somebody's.
+type entryOrder struct {
+	Op  string `json:"op"`
+	Cwd string `json:"cwd"`
+}
+
 // kernelMessage is what a kernel sends.
 type kernelMessage struct {
 	Op       string                     `json:"op"`

@@ -38,7 +38,8 @@ type fork struct {
 
 // forked is a process that a fork has made.
 type forked struct {
-	ended  chan syscall.WaitStatus
+	ended  <-chan syscall.WaitStatus
+	tell   func(syscall.WaitStatus) // says on ended how it ended
 	exited func()
 }
 
@@ -52,6 +53,8 @@ type zygoteOrder struct {
 	Cwd    string `json:"cwd"`
 	// AddressSpace bounds a kernel's address space in bytes. Zero does not bound it.
 	AddressSpace int64 `json:"address_space"`
+	// Hold leaves the kernel root until it is entered.
+	Hold bool `json:"hold"`
 }
 
 // zygoteEvent is what the zygote tells.
@@ -146,8 +149,9 @@ func (z *zygote) read() {
 		case "forked", "failed":
 			if asked, ok := z.forks[event.ID]; ok {
 				if event.Op == "forked" {
-					made := forked{make(chan syscall.WaitStatus, 1), asked.exited}
-					z.kernels[event.PID], event.ended = made, made.ended
+					ended := make(chan syscall.WaitStatus, 1)
+					z.kernels[event.PID] = forked{ended, func(status syscall.WaitStatus) { ended <- status }, asked.exited}
+					event.ended = ended
 				}
 				asked.reply <- event
 			}
@@ -155,7 +159,7 @@ func (z *zygote) read() {
 		case "exited":
 			if made, ok := z.kernels[event.PID]; ok {
 				delete(z.kernels, event.PID)
-				made.ended <- syscall.WaitStatus(event.Status)
+				made.tell(syscall.WaitStatus(event.Status))
 				made.exited()
 			}
 		}
@@ -222,11 +226,13 @@ func (z *zygote) tell(op string) {
 	_, _ = z.conn.Write([]byte(`{"op":"` + op + `"}`)) // a dead zygote is replaced when it is needed
 }
 
-// forget drops what is known of an ended kernel.
-func (z *zygote) forget(pid int) {
+// forget drops what is known of an ended kernel, unless its id is another's by now.
+func (z *zygote) forget(pid int, ended <-chan syscall.WaitStatus) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	delete(z.kernels, pid)
+	if z.kernels[pid].ended == ended {
+		delete(z.kernels, pid)
+	}
 }
 
 func (z *zygote) close() {

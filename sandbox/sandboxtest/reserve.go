@@ -34,6 +34,13 @@ func (s *subject) pythonReserve() {
 			_, err := s.python.DeleteContext(s.Context(), &sandgatev1.DeleteContextRequest{ContextId: id})
 			s.must(err)
 		}
+		s.py(meddle)
+		id := fmt.Sprintf("meddled-%d", round)
+		_, err := s.python.CreateContext(s.Context(), &sandgatev1.CreateContextRequest{ContextId: id})
+		s.must(err)
+		if run := s.in(id, "import os, resource; open('/dev/null').fileno() > 0, resource.getrlimit(7)[0] > 100, os.getpriority(0, 0)"); run.value() != "(True, True, 5)" {
+			s.Errorf("a kernel that was meddled with: %v", run)
+		}
 		run := s.py("import os, signal, time; time.sleep(0.3); os.kill(-1, signal.SIGKILL)")
 		if run.result.GetStatus() == sandgatev1.Status_STATUS_UNSPECIFIED {
 			s.Errorf("%v", run)
@@ -41,6 +48,20 @@ func (s *subject) pythonReserve() {
 	}
 	s.usable("everything was killed twice")
 }
+
+// meddle does to every other process what a user may do to his own: limits, priorities, stops.
+const meddle = `
+import os, resource, signal, time
+time.sleep(0.3)
+for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+    if pid == os.getpid(): continue
+    for do in (
+        lambda: resource.prlimit(pid, resource.RLIMIT_NOFILE, (5, 5)),
+        lambda: os.setpriority(os.PRIO_PROCESS, pid, 19),
+        lambda: os.kill(pid, signal.SIGSTOP),
+    ):
+        try: do()
+        except OSError: pass`
 
 // in runs a cell in a context.
 func (s *subject) in(contextID, code string) cellRun {
