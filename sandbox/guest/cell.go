@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"math"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +29,7 @@ type cell struct {
 	value     *sandgatev1.RunResponse // what the last expression gave, to be sent last
 	shown     int                     // displays
 	shownSize int                     // bytes of them
+	values    int                     // in their structured forms
 	release   func()                  // gives back what it may return
 	unsent    bool                    // the kernel was dead before it had the code
 	dropped   int64                   // displays that were too many or too much
@@ -155,7 +157,8 @@ func (c *cell) end(why int32) bool {
 
 // show passes a display on, within bounds.
 func (c *cell) show(message kernelMessage) {
-	if c.shown >= maxDisplays || c.shownSize+message.size > maxDisplayBytes {
+	values := countValues(message.Data)
+	if c.shown >= maxDisplays || c.shownSize+message.size > maxDisplayBytes || c.values+values > maxValues {
 		c.dropped++
 		return
 	}
@@ -168,6 +171,7 @@ func (c *cell) show(message kernelMessage) {
 		return
 	}
 	c.shown++
+	c.values += values
 	c.shownSize += message.size
 	event := &sandgatev1.RunResponse{Event: &sandgatev1.RunResponse_Display{Display: display}}
 	if message.Op == "done" {
@@ -179,11 +183,12 @@ func (c *cell) show(message kernelMessage) {
 
 // finished makes the result of a cell whose kernel lives.
 func (c *cell) finished(done kernelMessage) *sandgatev1.RunResult {
+	done.Count = min(max(done.Count, 0), c.number) // it cannot have run more than it was given
 	c.kernel.count.Store(done.Count)
 	if len(done.Result) > 0 {
 		c.show(kernelMessage{Op: done.Op, Data: done.Result, Main: true, size: done.size})
 	}
-	result := &sandgatev1.RunResult{ExecutionCount: done.Count, ExitCode: int32(done.ExitCode)}
+	result := &sandgatev1.RunResult{ExecutionCount: done.Count, ExitCode: int32(min(max(done.ExitCode, math.MinInt32), math.MaxInt32))}
 	if done.Error != nil {
 		result.Error = &sandgatev1.PythonError{
 			Name:      clip(done.Error.Name, 256),

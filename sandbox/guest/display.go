@@ -28,9 +28,32 @@ const maxStructured = 512 << 10
 // maxDepth bounds the nesting of such a form: decoders refuse what is deeper than some thousands.
 const maxDepth = 200
 
-// depth returns how deep JSON is nested at most.
-func depth(raw []byte) int {
-	level, deepest, quoted := 0, 0, false
+// maxValues bounds the values in such forms of all displays of one cell. Each is a message of its own,
+// of some hundred bytes, and they may all wait for a slow caller at once.
+const maxValues = 200_000
+
+// structured reports whether a form of this type becomes nested messages.
+func structured(mime string) bool {
+	return mime == "application/json" || mime == tableType || mime == chartType
+}
+
+// countValues returns about how many values the structured forms of a bundle hold.
+func countValues(data map[string]json.RawMessage) int {
+	count := 0
+	for mime, raw := range data {
+		if structured(mime) {
+			values, _ := survey(raw)
+			count += values
+		}
+	}
+	return count
+}
+
+// survey returns how many values JSON holds, give or take the empty containers, and how deep it is
+// nested at most.
+func survey(raw []byte) (values, deepest int) {
+	level, quoted := 0, false
+	values = 1
 	for i := 0; i < len(raw); i++ {
 		switch c := raw[i]; {
 		case quoted && c == '\\':
@@ -39,13 +62,16 @@ func depth(raw []byte) int {
 			quoted = !quoted
 		case quoted:
 		case c == '{' || c == '[':
+			values++
 			level++
 			deepest = max(deepest, level)
+		case c == ',':
+			values++
 		case c == '}' || c == ']':
 			level--
 		}
 	}
-	return deepest
+	return values, deepest
 }
 
 // newDisplay turns a MIME bundle from a kernel into a display. Forms that are not what their type
@@ -67,9 +93,8 @@ func newDisplay(data map[string]json.RawMessage, isResult bool) *sandgatev1.Disp
 }
 
 func addForm(display *sandgatev1.Display, mime string, raw json.RawMessage) bool {
-	switch mime {
-	case "application/json", tableType, chartType:
-		if len(raw) > maxStructured || depth(raw) > maxDepth {
+	if structured(mime) {
+		if _, depth := survey(raw); len(raw) > maxStructured || depth > maxDepth {
 			return false
 		}
 	}

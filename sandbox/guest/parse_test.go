@@ -176,3 +176,21 @@ func TestKernelWireSendsInPackets(t *testing.T) {
 		t.Errorf("%v, cell %d, %d bytes of code", err, got.Cell, len(got.Code))
 	}
 }
+
+func TestSurvey(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string][2]int{
+		`0`:                        {1, 0},
+		`[0,0,0]`:                  {4, 1},
+		`"a,b[c{d"`:                {1, 0},
+		`["\"",",","\\"]`:          {4, 1},
+		`{"a":{"b":[1,{"c":2}]}}`:  {6, 4},
+		`[[[[[`:                    {6, 5},
+		`]]]`:                      {1, 0},
+		`{"application":"a,b","x"`: {3, 1},
+	} {
+		if values, deep := survey([]byte(raw)); values != want[0] || deep != want[1] {
+			t.Errorf("%s: %d values, %d deep, want %v", raw, values, deep, want)
+		}
+	}
+}

@@ -84,6 +84,8 @@ except (SyntaxError, MemoryError, RecursionError) as e: print(type(e).__name__)
 x = []
 for _ in range(10**6): x = [x]
 repr(x)`},
+		{"displays of very many values", `
+for _ in range(60): display({"application/json": [0] * 200000}, raw=True)`},
 		{"a wedged clock", `
 import time
 time.time = time.monotonic = time.perf_counter = lambda: -1e300`},
