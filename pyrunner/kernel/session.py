@@ -23,6 +23,12 @@ get_trace, set_trace = sys.gettrace, sys.settrace
 get_profile, set_profile = sys.getprofile, sys.setprofile
 
 
+def is_parsers_own(failure):
+    """Says whether a MemoryError is the parser's, who raises it for code that is nested too deep."""
+    arguments = failure.args
+    return len(arguments) == 1 and type(arguments[0]) is str and arguments[0].startswith("Parser stack overflowed")
+
+
 class Session:
     """Runs the cells of one kernel, one after another, in the main thread."""
 
@@ -197,7 +203,7 @@ class Session:
             return
         if isinstance(failure, KeyboardInterrupt):
             reply["status"] = "interrupted"
-        elif isinstance(failure, MemoryError):
+        elif isinstance(failure, MemoryError) and not is_parsers_own(failure):
             reply["status"] = "memory"
         else:
             reply["status"] = "error"

@@ -35,6 +35,7 @@ type memoryWatch struct {
 	limit   int64 // what the user's processes may use; zero: do not watch
 	files   fileWatch
 	user    user
+	crowd   int      // processes
 	counter *os.File // where the kernel counts what it killed; nil in gVisor
 	// counterFD is the counter's descriptor.
 	counterFD int
@@ -50,7 +51,10 @@ type oomMark int64
 
 func newMemoryWatch(cfg Config, u user) *memoryWatch {
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &memoryWatch{limit: cfg.MemoryBytes, user: u, cancel: cancel}
+	m := &memoryWatch{limit: cfg.MemoryBytes, user: u, crowd: crowd, cancel: cancel}
+	if cfg.Template == "data" {
+		m.crowd = heavyCrowd
+	}
 	m.files = fileWatch{limit: cfg.MaxFiles, places: []string{cfg.Home, "/tmp", "/dev/shm"}}
 	for _, path := range []string{"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"} {
 		if file, err := os.Open(path); err == nil {
@@ -116,7 +120,7 @@ func (m *memoryWatch) watch(ctx context.Context) {
 			killAll()
 			continue
 		}
-		swarm := used > m.limit/2 && crowded()
+		swarm := used > m.limit/2 && m.crowded()
 		if used <= m.limit && (!swarm || used <= m.limit*7/10) {
 			since = time.Time{}
 			continue
@@ -137,12 +141,16 @@ func (m *memoryWatch) watch(ctx context.Context) {
 // releaseTime is how long the memory of what was killed may take to come back.
 const releaseTime = 100 * time.Millisecond
 
-// crowd is the number of processes from which on looking at each takes too long. gVisor counts the
-// memory of a growing swarm late, some hundred MiB at a time, so that less is allowed to one.
-const crowd = 48
+// The number of processes from which on looking at each takes too long. gVisor counts the memory of
+// a growing swarm late, some hundred MiB at a time, so that less is allowed to one. A fork with numpy
+// and pandas in memory takes 60 MiB there: a dozen of them grow as fast as fifty lean ones.
+const (
+	crowd      = 48
+	heavyCrowd = 12
+)
 
 // crowded reports whether there are many processes.
-func crowded() bool {
+func (m *memoryWatch) crowded() bool {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return true
@@ -155,7 +163,7 @@ func crowded() bool {
 			processes++
 		}
 	}
-	return processes > crowd
+	return processes > m.crowd
 }
 
 // killGreatest ends the call whose processes hold most memory together: a swarm is not stopped by

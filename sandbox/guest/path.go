@@ -96,11 +96,12 @@ func openDirectory(path string) (*os.File, error) {
 func (g *Guest) target(path string, mode uint32) (string, uint32, error) {
 	info, err := os.Lstat(path)
 	if err == nil && info.Mode()&os.ModeSymlink != 0 {
+		link := path
 		if path, err = followed(path); err != nil {
 			return "", 0, err
 		}
 		if path, err = g.checked(path); err != nil {
-			return "", 0, err
+			return "", 0, errSystemPath(link) // where it leads is not for everybody: links of the guest's own do
 		}
 		info, err = os.Lstat(path)
 	}

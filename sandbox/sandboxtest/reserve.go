@@ -47,6 +47,11 @@ func (s *subject) pythonReserve() {
 		}
 	}
 	s.usable("everything was killed twice")
+	s.survives("a fork bomb with numpy in memory", `
+import os
+while True:
+    try: os.fork()
+    except OSError: pass`, sandgatev1.Status_STATUS_TIMEOUT, sandgatev1.Status_STATUS_MEMORY)
 }
 
 // meddle does to every other process what a user may do to his own: limits, priorities, stops.

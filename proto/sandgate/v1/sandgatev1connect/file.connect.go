@@ -78,7 +78,8 @@ type FileServiceClient interface {
 	// Makes a directory and those above it. An existing directory is no error.
 	MakeDir(context.Context, *v1.MakeDirRequest) (*v1.MakeDirResponse, error)
 	// Watch streams the changes in a directory until the caller leaves. The first event is `ready`:
-	// what happens after it is seen. Errors: ResourceExhausted (16 watches are set).
+	// what happens after it is seen. Errors: ResourceExhausted (16 watches are
+	// set, or a recursive one has more than 1,024 directories).
 	Watch(context.Context, *v1.WatchRequest) (*connect.ServerStreamForClient[v1.WatchResponse], error)
 	// Upload writes a large file from a stream: a header, then pieces. The file appears when the
 	// stream ended well, and not otherwise.
@@ -293,7 +294,8 @@ type FileServiceHandler interface {
 	// Makes a directory and those above it. An existing directory is no error.
 	MakeDir(context.Context, *v1.MakeDirRequest) (*v1.MakeDirResponse, error)
 	// Watch streams the changes in a directory until the caller leaves. The first event is `ready`:
-	// what happens after it is seen. Errors: ResourceExhausted (16 watches are set).
+	// what happens after it is seen. Errors: ResourceExhausted (16 watches are
+	// set, or a recursive one has more than 1,024 directories).
 	Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error
 	// Upload writes a large file from a stream: a header, then pieces. The file appears when the
 	// stream ended well, and not otherwise.
