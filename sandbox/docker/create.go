@@ -92,13 +92,21 @@ func (d *Driver) bringUpWithin(ctx context.Context, made *instance) error {
 		_ = stream.Close()
 		return d.classify("start a sandbox", err)
 	}
-	if made.channel, err = channel.Dial(ctx, stream, d.options.Epoch); err != nil {
-		if ctx.Err() == nil {
-			err = errors.Join(err, made.explain())
-		}
-		return d.classify("start a sandbox", err)
+	// A guest answers as soon as it runs. One that does not is given up long before the whole is, so
+	// that there is time for another.
+	answering, cancel := context.WithTimeout(ctx, guestTimeout)
+	defer cancel()
+	if made.channel, err = channel.Dial(answering, stream, d.options.Epoch); err == nil {
+		return nil
 	}
-	return nil
+	switch {
+	case ctx.Err() != nil:
+		return d.classify("start a sandbox", err)
+	case answering.Err() != nil:
+		return fmt.Errorf("start a sandbox: %w: its guest did not answer within %v; its last words: %q",
+			sandbox.ErrUnavailable, guestTimeout, made.stderr.String())
+	}
+	return d.classify("start a sandbox", errors.Join(err, made.explain()))
 }
 
 // createContainer is not cut short when ctx ends: the engine would go on and leave a container that

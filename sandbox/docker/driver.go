@@ -28,6 +28,7 @@ const (
 	cleanupTimeout = 30 * time.Second
 	// createTimeout bounds the making of one sandbox, once its turn has come.
 	createTimeout = 90 * time.Second
+	guestTimeout  = 30 * time.Second
 	// adoptTimeout bounds the taking over of one sandbox.
 	adoptTimeout = 10 * time.Second
 	// engineTimeout bounds the calls that must not be cut short.
