@@ -42,6 +42,7 @@ func main() {
 	template := flag.String("template", "", "")
 	flag.Int64("memory", 0, "")
 	_ = flag.Int64("files", 0, "")
+	_ = flag.Int("spares", 0, "")
 	orphan := flag.Duration("orphan-timeout", time.Minute, "")
 	flag.Parse()
 	switch *template {
