@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -26,8 +24,10 @@ func (a *app) cpCommand() *cobra.Command {
 a session, relative to /home/user; - is standard input or output. Write ./a:b for a
 local file with a colon in its name.
 
-A file appears at its destination when it is complete, and not otherwise. Of a folder,
-files and folders are copied; symbolic links are told about and left out.`,
+A file appears at its destination when it is complete, and not otherwise. As with cp a
+local symbolic link is followed, a device, a pipe or /dev/fd/N is written into, and a
+file that exists keeps its mode. Of a folder, files and folders are copied; symbolic
+links are told about and left out.`,
 		Example: `  sandgate cp data.csv $id:data.csv
   sandgate cp $id:report.html .
   sandgate cp -r src/ $id:src
@@ -99,7 +99,7 @@ func (c *copier) push(ctx context.Context, source, destination location, recursi
 	}
 	info, err := os.Stat(source.path)
 	if err != nil {
-		return usagef("%w", err)
+		return localError(err)
 	}
 	destination.path, err = c.remoteTarget(ctx, destination, filepath.Base(source.path))
 	if err != nil {
@@ -170,40 +170,4 @@ func (c *copier) done(err error) error {
 		c.app.notef("%d symbolic links and special files were left out", c.skipped)
 	}
 	return err
-}
-
-// pullFile downloads one file beside its target and moves it there once it is complete.
-func (c *copier) pullFile(ctx context.Context, source location, target string, file *sandgatev1.FileInfo) error {
-	root, err := os.OpenRoot(filepath.Dir(target))
-	if err != nil {
-		return usagef("%w", err)
-	}
-	defer func() { _ = root.Close() }() // a folder has nothing to lose
-	return c.downloadInto(ctx, source, root, filepath.Base(target), file)
-}
-
-// downloadInto downloads a file into a folder. Its name may have been made by untrusted code: root
-// keeps it inside.
-func (c *copier) downloadInto(ctx context.Context, source location, root *os.Root, name string, file *sandgatev1.FileInfo) error {
-	partial := name + ".sandgate-partial"
-	out, err := root.OpenFile(partial, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, fileMode(file.GetMode()))
-	if err != nil {
-		return fmt.Errorf("make the local file: %w", err)
-	}
-	err = errors.Join(c.download(ctx, source, out, file.GetSize()), out.Close())
-	if err == nil {
-		err = root.Rename(partial, name)
-	}
-	if err != nil {
-		return errors.Join(err, root.Remove(partial))
-	}
-	return nil
-}
-
-// fileMode keeps of a remote mode whether the file is a program, and nothing else.
-func fileMode(mode uint32) os.FileMode {
-	if mode&0o100 != 0 {
-		return 0o755
-	}
-	return 0o644
 }

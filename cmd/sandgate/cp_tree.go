@@ -46,11 +46,11 @@ func (c *copier) pushTree(ctx context.Context, folder string, destination locati
 // that would lead out of the local folder is refused, and root holds even if this had a hole.
 func (c *copier) pullTree(ctx context.Context, source location, absolute, target string) error {
 	if err := os.MkdirAll(target, 0o755); err != nil {
-		return usagef("%w", err)
+		return localError(err)
 	}
 	root, err := os.OpenRoot(target)
 	if err != nil {
-		return usagef("%w", err)
+		return localError(err)
 	}
 	defer func() { _ = root.Close() }() // a folder has nothing to lose
 	prefix := strings.TrimSuffix(absolute, "/") + "/"

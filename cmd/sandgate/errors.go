@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
 	"syscall"
@@ -54,6 +55,15 @@ func (e usageError) Unwrap() error { return e.err }
 
 // usagef is a usageError found by a command itself.
 func usagef(format string, args ...any) error { return usageError{err: fmt.Errorf(format, args...)} }
+
+// localError is a usageError about a local path: what is wrong with it, and not which system call
+// found out.
+func localError(err error) error {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		return usagef("%s: %w", at.Path, at.Err)
+	}
+	return usagef("%w", err)
+}
 
 // hintError is an error with one sentence on what to do.
 type hintError struct {
