@@ -71,6 +71,11 @@ func (a *app) copyFiles(ctx context.Context, source, destination location, recur
 	case source.path == "" && !source.remote(), destination.path == "" && !destination.remote():
 		return usagef("a path is empty")
 	}
+	for _, end := range []location{source, destination} {
+		if err := checkText("the path in the session", end.path); end.remote() && err != nil {
+			return err
+		}
+	}
 	c, err := a.client()
 	if err != nil {
 		return err
@@ -86,7 +91,8 @@ func (a *app) copyFiles(ctx context.Context, source, destination location, recur
 type copier struct {
 	app     *app
 	client  *client
-	skipped int // what was left out of a folder
+	skipped int // what was left out of a folder: no files
+	unnamed int // what was left out of a folder: its name cannot be sent
 }
 
 // push copies something local to a session.
@@ -166,8 +172,14 @@ func (c *copier) pull(ctx context.Context, source, destination location, recursi
 
 // done tells what was left out of a folder.
 func (c *copier) done(err error) error {
-	if c.skipped > 0 {
+	switch {
+	case c.skipped == 1:
+		c.app.notef("1 symbolic link or special file was left out")
+	case c.skipped > 1:
 		c.app.notef("%d symbolic links and special files were left out", c.skipped)
+	}
+	if err == nil && c.unnamed > 0 {
+		return exitError{code: exitFailed}
 	}
 	return err
 }

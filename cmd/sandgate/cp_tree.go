@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
@@ -27,6 +28,14 @@ func (c *copier) pushTree(ctx context.Context, folder string, destination locati
 		relative, err := filepath.Rel(folder, name)
 		if err != nil {
 			return fmt.Errorf("find the place of %s: %w", name, err)
+		}
+		if !utf8.ValidString(relative) {
+			c.app.notef("%q was left out: its name is not UTF-8", name)
+			c.unnamed++
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
 		}
 		target := location{session: destination.session, path: path.Join(destination.path, filepath.ToSlash(relative))}
 		switch {

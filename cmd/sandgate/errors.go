@@ -148,14 +148,14 @@ func fromNetwork(err error) bool {
 
 // explain says what failed and, where somebody knows, what to do.
 func explain(err error) (message, hint string) {
+	if hinted, ok := errors.AsType[hintError](err); ok {
+		return err.Error(), hinted.hint
+	}
 	if usage, ok := errors.AsType[usageError](err); ok {
 		if usage.command != "" {
 			hint = "`" + usage.command + " --help` explains it"
 		}
 		return err.Error(), hint
-	}
-	if hinted, ok := errors.AsType[hintError](err); ok {
-		return err.Error(), hinted.hint
 	}
 	var wire *connect.Error
 	if !errors.As(err, &wire) {

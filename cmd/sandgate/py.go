@@ -3,17 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
-
-// maxCodeBytes is the most code that one call takes.
-const maxCodeBytes = 4 << 20
 
 // pyFlags are the flags of `sandgate py`.
 type pyFlags struct {
@@ -109,7 +103,7 @@ func (a *app) readCode(args []string, flags *pyFlags) (code string, given bool, 
 	case flags.code != "" && name != "":
 		return "", false, usagef("-c and a file cannot be run together")
 	case flags.code != "":
-		return flags.code, true, nil
+		return flags.code, true, checkText("the code after -c", flags.code)
 	case name == "" && flags.interactive:
 		return "", false, nil
 	case name == "":
@@ -124,26 +118,4 @@ func (a *app) readCode(args []string, flags *pyFlags) (code string, given bool, 
 	}
 	code, err = a.readSource(name)
 	return code, true, err
-}
-
-// readSource reads a file, or standard input where it is called "-".
-func (a *app) readSource(name string) (string, error) {
-	source := a.in
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return "", usagef("%w", err)
-		}
-		defer func() { _ = f.Close() }() // only read from
-		source = f
-	}
-	raw, err := io.ReadAll(io.LimitReader(source, maxCodeBytes+1))
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", name, err)
-	}
-	if len(raw) > maxCodeBytes {
-		return "", usagef("%s is larger than %d bytes, the most that one call takes; upload it with `sandgate cp` and run it with `sandgate sh`", name, maxCodeBytes)
-	}
-	// Python drops a byte order mark, and so must whoever reads for it.
-	return strings.TrimPrefix(string(raw), "\uFEFF"), nil
 }

@@ -59,6 +59,9 @@ is deleted afterwards.`,
 
 // sh runs a command, or a shell where it is empty.
 func (a *app) sh(ctx context.Context, command string, flags *shFlags) error {
+	if err := checkText("the command", command); err != nil {
+		return err
+	}
 	var timeout *durationpb.Duration
 	if flags.timeout != "" {
 		var err error
