@@ -161,6 +161,12 @@ func (f *fakeGateway) Run(ctx context.Context, req *sandgatev1.RunRequest, strea
 		case "exit":
 			code, _ := strconv.Atoi(argument)
 			result.Status, result.ExitCode = sandgatev1.Status_STATUS_ERROR, int32(code)
+		case "end": // as os._exit does
+			code, _ := strconv.Atoi(argument)
+			result.Status, result.ExitCode, result.StateLost = sandgatev1.Status_STATUS_ERROR, int32(code), true
+			result.Note = "Python ended by itself. A new one was started"
+		case "lost": // between two calls
+			result.StateLost, result.Note = true, argument
 		case "status":
 			result.Status = sandgatev1.Status(sandgatev1.Status_value["STATUS_"+argument])
 			result.Note = "it ended by " + argument
@@ -194,7 +200,10 @@ func (f *fakeGateway) Run(ctx context.Context, req *sandgatev1.RunRequest, strea
 }
 
 func (f *fakeGateway) Interrupt(context.Context, *sandgatev1.InterruptRequest) (*sandgatev1.InterruptResponse, error) {
-	f.interrupts <- struct{}{}
+	select {
+	case f.interrupts <- struct{}{}:
+	default: // one is asked for already
+	}
 	return &sandgatev1.InterruptResponse{Interrupted: true}, nil
 }
 

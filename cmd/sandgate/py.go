@@ -33,8 +33,11 @@ comes as it is written; the exit code is what python's would be.
 Without --session it works in a temporary session that is deleted afterwards. With
 one, variables and imports are still there in the next call.
 
-Ctrl-C interrupts the code as in python; a second one leaves. At the prompt Ctrl-C
-interrupts the running cell and Ctrl-D ends.`,
+Ctrl-C interrupts the code as in python; code that goes on is killed two seconds
+later, and a second Ctrl-C leaves without waiting for that. At the prompt Ctrl-C drops
+the line, or interrupts the code that runs: a second one asks again, a third leaves.
+The prompt ends with exit(), quit() or Ctrl-D. Where Python itself ends, such as by
+os._exit or out of memory, it goes on with a new one and says so.`,
 		Example: `  sandgate py script.py
   echo 'print(6*7)' | sandgate py -
   sandgate py -c 'import sys; sys.exit(3)'; echo $?
