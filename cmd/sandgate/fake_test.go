@@ -37,6 +37,7 @@ type fakeGateway struct {
 	mu         sync.Mutex
 	sessions   map[string]*sandgatev1.Session
 	files      map[string][]byte // by session and path
+	contexts   map[string]bool   // by session and name
 	made       int
 	interrupts chan struct{}
 }
@@ -45,7 +46,7 @@ type fakeGateway struct {
 func startFakeGateway(t *testing.T) string {
 	t.Helper()
 	fake := &fakeGateway{
-		sessions: map[string]*sandgatev1.Session{}, files: map[string][]byte{}, interrupts: make(chan struct{}, 1),
+		sessions: map[string]*sandgatev1.Session{}, files: map[string][]byte{}, contexts: map[string]bool{}, interrupts: make(chan struct{}, 1),
 	}
 	mux := http.NewServeMux()
 	mux.Handle(sandgatev1connect.NewSessionServiceHandler(fake))
@@ -142,6 +143,12 @@ func (f *fakeGateway) Run(ctx context.Context, req *sandgatev1.RunRequest, strea
 	if _, err := f.find(req.GetSessionId()); err != nil {
 		return err
 	}
+	f.mu.Lock()
+	known := req.GetContextId() == "" || f.contexts[req.GetSessionId()+":"+req.GetContextId()]
+	f.mu.Unlock()
+	if !known {
+		return connect.NewError(connect.CodeNotFound, errors.New("no such context"))
+	}
 	result := &sandgatev1.RunResult{Status: sandgatev1.Status_STATUS_OK}
 	for line := range strings.Lines(req.GetCode()) {
 		word, argument, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -197,6 +204,17 @@ func (f *fakeGateway) Run(ctx context.Context, req *sandgatev1.RunRequest, strea
 		}
 	}
 	return stream.Send(&sandgatev1.RunResponse{Event: &sandgatev1.RunResponse_Result{Result: result}})
+}
+
+func (f *fakeGateway) CreateContext(_ context.Context, req *sandgatev1.CreateContextRequest) (*sandgatev1.CreateContextResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := req.GetSessionId() + ":" + req.GetContextId()
+	if f.contexts[key] {
+		return nil, connect.NewError(connect.CodeAlreadyExists, errors.New("the context exists"))
+	}
+	f.contexts[key] = true
+	return &sandgatev1.CreateContextResponse{}, nil
 }
 
 func (f *fakeGateway) Interrupt(context.Context, *sandgatev1.InterruptRequest) (*sandgatev1.InterruptResponse, error) {

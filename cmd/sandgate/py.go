@@ -31,7 +31,8 @@ func (a *app) pyCommand() *cobra.Command {
 comes as it is written; the exit code is what python's would be.
 
 Without --session it works in a temporary session that is deleted afterwards. With
-one, variables and imports are still there in the next call.
+one, variables and imports are still there in the next call. --context NAME keeps a
+second set of them apart; it is made when it is first named.
 
 Ctrl-C interrupts the code as in python; code that goes on is killed two seconds
 later, and a second Ctrl-C leaves without waiting for that. At the prompt Ctrl-C drops
@@ -53,7 +54,7 @@ os._exit or out of memory, it goes on with a new one and says so.`,
 	set.BoolVarP(&flags.interactive, "interactive", "i", false, "a prompt; with a file or -c, after it has run")
 	set.StringVar(&flags.at.session, "session", "", "the session to work in")
 	set.StringVar(&flags.at.template, "template", "", "template of the temporary session: python or data")
-	set.StringVar(&flags.context, "context", "", "the context (kernel) of the session; empty: default")
+	set.StringVar(&flags.context, "context", "", "the context: a Python of its own in the session, made when it is first named; empty: default, which always exists")
 	set.StringVar(&flags.timeout, "timeout", "", "end the code after this long, such as 30s (default 300s)")
 	set.StringVar(&flags.images, "images", "", "save pictures that the code shows in this folder")
 	return cmd
@@ -83,6 +84,9 @@ func (a *app) py(ctx context.Context, args []string, flags *pyFlags) error {
 		runner := &cellRunner{
 			app: a, client: c, session: id, context: flags.context, timeout: timeout,
 			images: imageSaver{dir: flags.images},
+		}
+		if err := runner.enterContext(ctx); err != nil {
+			return err
 		}
 		if given {
 			err := runner.run(ctx, code)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
@@ -25,6 +26,18 @@ type cellRunner struct {
 	images           imageSaver
 	interactive      bool // show results, as a prompt does
 	exited           bool // the code of the last cell asked to leave, with sys.exit or the like
+}
+
+// enterContext makes the context that was asked for, unless it exists. The default one always does.
+func (r *cellRunner) enterContext(ctx context.Context) error {
+	if r.context == "" || r.context == "default" {
+		return nil
+	}
+	_, err := r.client.python.CreateContext(ctx, &sandgatev1.CreateContextRequest{SessionId: r.session, ContextId: r.context})
+	if connect.CodeOf(err) == connect.CodeAlreadyExists {
+		return nil
+	}
+	return err
 }
 
 // run runs a cell to its end. Its error is nil, an exitError that says how the code failed, or
