@@ -167,6 +167,10 @@ func explain(err error) (message, hint string) {
 			hint = known.GetHint()
 		}
 	}
+	if connect.IsWireError(wire) && wire.Code() == connect.CodeCanceled {
+		// We did not cancel: whoever does is told nothing, or that it was interrupted.
+		return "the gateway was stopped while this ran; the session may be gone", hint
+	}
 	message = strings.Replace(err.Error(), wire.Error(), wire.Message(), 1)
 	var netErr *net.OpError
 	if hint == "" && errors.As(err, &netErr) && netErr.Op == "dial" {

@@ -168,6 +168,8 @@ func (f *fakeGateway) Run(ctx context.Context, req *sandgatev1.RunRequest, strea
 		case "exit":
 			code, _ := strconv.Atoi(argument)
 			result.Status, result.ExitCode = sandgatev1.Status_STATUS_ERROR, int32(code)
+		case "drain": // as a gateway does that ends
+			return connect.NewError(connect.CodeCanceled, context.Canceled)
 		case "end": // as os._exit does
 			code, _ := strconv.Atoi(argument)
 			result.Status, result.ExitCode, result.StateLost = sandgatev1.Status_STATUS_ERROR, int32(code), true
