@@ -155,13 +155,21 @@ func (r *cellRunner) finish(result *sandgatev1.RunResult) error {
 		}
 	}
 	if !r.interactive && r.images.dir == "" && r.images.count > 0 {
-		r.app.notef("%d pictures were shown and not kept; --images DIR keeps them", r.images.count)
+		r.app.notef("%s shown and not kept; --images DIR keeps pictures", pictures(r.images.count))
 	}
 	if r.interactive && result.GetStateLost() && result.GetNote() == "" {
 		r.app.notef("a new Python was started: variables and imports are gone, files are not")
 	}
 	r.exited = asksToLeave(result)
 	return exitWith(statusCode(result.GetStatus(), result.GetExitCode()))
+}
+
+// pictures counts them in words.
+func pictures(count int) string {
+	if count == 1 {
+		return "1 picture was"
+	}
+	return fmt.Sprintf("%d pictures were", count)
 }
 
 // asksToLeave reports whether the code called sys.exit, exit or quit.

@@ -19,7 +19,7 @@ func (a *app) sessionCommand() *cobra.Command {
 		Use:     "session",
 		Short:   "Make, look at and end sessions",
 		GroupID: groupUse,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    needsSubcommand,
 		Long: `A session is one sandbox with its Python state, its programs and its files. It ends
 when it is deleted, when nobody has used it for its idle time, or at its hard end.`,
@@ -51,7 +51,7 @@ func (a *app) sessionCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Make a session and print its id",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: interruptible(func(ctx context.Context, _ []string) error {
 			request, err := wish.request()
 			if err != nil {
@@ -161,7 +161,7 @@ func describeSession(s *sandgatev1.Session) [][]string {
 		{"template", s.GetTemplate()},
 		{"runtime", s.GetRuntime()},
 		{"memory", config.FormatSize(limits.GetMemoryBytes())},
-		{"cpu", fmt.Sprintf("%g cores", float64(limits.GetCpuMillis())/1000)},
+		{"cpu", cores(limits.GetCpuMillis())},
 		{"processes", fmt.Sprint(limits.GetMaxProcesses())},
 		{"workspace", fmt.Sprintf("%s, %d files", config.FormatSize(limits.GetWorkspaceBytes()), limits.GetWorkspaceFiles())},
 		{"created", s.GetCreatedAt().AsTime().Local().Format(time.DateTime)},
@@ -175,6 +175,14 @@ func describeSession(s *sandgatev1.Session) [][]string {
 		rows = append(rows, []string{"label " + key, value})
 	}
 	return rows
+}
+
+// cores is a share of the processors in words.
+func cores(millis int32) string {
+	if millis == 1000 {
+		return "1 core"
+	}
+	return fmt.Sprintf("%g cores", float64(millis)/1000)
 }
 
 // stateName is a session's state as people write it.

@@ -14,9 +14,10 @@ func (a *app) sessionList() *cobra.Command {
 	var asJSON bool
 	var labels map[string]string
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List live sessions, oldest first",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List live sessions, oldest first",
+		Args:    noArguments,
 		RunE: interruptible(func(ctx context.Context, _ []string) error {
 			sessions, err := a.allSessions(ctx, labels)
 			if err != nil {
@@ -103,12 +104,17 @@ func (a *app) sessionDelete() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, id := range args {
-				if _, err := c.sessions.DeleteSession(ctx, &sandgatev1.DeleteSessionRequest{SessionId: id}); err != nil {
-					return fmt.Errorf("delete session %s: %w", id, err)
+			code := 0
+			for _, id := range args { // one that fails keeps none of the others alive
+				_, err := c.sessions.DeleteSession(ctx, &sandgatev1.DeleteSessionRequest{SessionId: id})
+				if err != nil && ctx.Err() != nil {
+					return err
+				}
+				if err != nil {
+					code = a.report(fmt.Errorf("delete session %s: %w", id, err))
 				}
 			}
-			return nil
+			return exitWith(code)
 		}),
 	}
 }
