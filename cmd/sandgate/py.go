@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,12 +24,17 @@ type pyFlags struct {
 func (a *app) pyCommand() *cobra.Command {
 	var flags pyFlags
 	cmd := &cobra.Command{
-		Use:     "py [FILE|-]",
+		Use:     "py [FILE|-] [ARGUMENT…]",
 		Short:   "Run Python in a sandbox",
 		GroupID: groupUse,
-		Args:    cobra.MaximumNArgs(1),
+		Args:    cobra.ArbitraryArgs,
 		Long: `Runs a file, a line (-c), standard input (-) or a prompt (-i) in a sandbox. Output
-comes as it is written; the exit code is what python's would be.
+comes as it is written; the exit code is what python's would be. What follows the file,
+or the code of -c and its flags, is for the program: it is in sys.argv, flags included.
+
+Unlike in python, tracebacks name a cell where python names the file, there is no
+__file__, threads are not waited for, and standard input does not reach the program:
+input() finds its end. Copy what it needs to a session with ` + "`sandgate cp`" + `.
 
 Without --session it works in a temporary session that is deleted afterwards. With
 one, variables and imports are still there in the next call. --context NAME keeps a
@@ -43,13 +49,15 @@ os._exit or out of memory, it goes on with a new one and says so.`,
   echo 'print(6*7)' | sandgate py -
   sandgate py -c 'import sys; sys.exit(3)'; echo $?
   sandgate py -i --template data
-  sandgate py plot.py --template data --images charts/
+  sandgate py --template data --images charts/ plot.py
+  sandgate py convert.py --verbose in.csv
   sandgate py --session $id --context other --timeout 30s job.py`,
 		RunE: terminable(func(ctx context.Context, args []string) error {
 			return a.py(ctx, args, &flags)
 		}),
 	}
 	set := cmd.Flags()
+	set.SetInterspersed(false) // what follows the file is the program's
 	set.StringVarP(&flags.code, "code", "c", "", "run this code")
 	set.BoolVarP(&flags.interactive, "interactive", "i", false, "a prompt; with a file or -c, after it has run")
 	set.StringVar(&flags.at.session, "session", "", "the session to work in")
@@ -62,11 +70,11 @@ os._exit or out of memory, it goes on with a new one and says so.`,
 
 // py runs what the arguments name, and then the prompt where it is wanted.
 func (a *app) py(ctx context.Context, args []string, flags *pyFlags) error {
-	code, given, err := a.readCode(args, flags)
+	script, err := a.readScript(args, flags)
 	if err != nil {
 		return err
 	}
-	if given && !flags.interactive && strings.TrimSpace(code) == "" {
+	if script.given() && !flags.interactive && strings.TrimSpace(script.code) == "" {
 		return nil // as python does
 	}
 	var timeout *durationpb.Duration
@@ -88,8 +96,8 @@ func (a *app) py(ctx context.Context, args []string, flags *pyFlags) error {
 		if err := runner.enterContext(ctx); err != nil {
 			return err
 		}
-		if given {
-			err := runner.run(ctx, code)
+		if script.given() {
+			err := runner.start(ctx, script)
 			var exit exitError
 			if !flags.interactive || (err != nil && !errors.As(err, &exit)) {
 				return err
@@ -99,30 +107,55 @@ func (a *app) py(ctx context.Context, args []string, flags *pyFlags) error {
 	})
 }
 
-// readCode returns the code that the command line names; given is false when only a prompt is
-// wanted.
-func (a *app) readCode(args []string, flags *pyFlags) (code string, given bool, err error) {
-	name := ""
-	if len(args) == 1 {
-		name = args[0]
+// script is what the command line asks to run. The zero script is none: only a prompt is wanted.
+type script struct {
+	code string
+	argv []string // what the code finds in sys.argv
+}
+
+// readScript returns the program that the command line names.
+func (a *app) readScript(args []string, flags *pyFlags) (script, error) {
+	for _, arg := range args {
+		if err := checkText("an argument", arg); err != nil {
+			return script{}, err
+		}
 	}
 	switch {
-	case flags.code != "" && name != "":
-		return "", false, usagef("-c and a file cannot be run together")
 	case flags.code != "":
-		return flags.code, true, checkText("the code after -c", flags.code)
-	case name == "" && flags.interactive:
-		return "", false, nil
-	case name == "":
+		return script{flags.code, append([]string{"-c"}, args...)}, checkText("the code after -c", flags.code)
+	case len(args) == 0 && flags.interactive:
+		return script{}, nil
+	case len(args) == 0:
 		if _, isTerminal := terminalFD(a.in); isTerminal {
 			flags.interactive = true // as python does
-			return "", false, nil
+			return script{}, nil
 		}
-		name = "-"
+		code, err := a.readSource("-")
+		return script{code, []string{""}}, err // as python does
+	case args[0] == "-" && flags.interactive:
+		return script{}, usagef("-i reads standard input, so the code cannot come from there too")
 	}
-	if name == "-" && flags.interactive {
-		return "", false, usagef("-i reads standard input, so the code cannot come from there too")
+	code, err := a.readSource(args[0])
+	return script{code, args}, err
+}
+
+// given reports whether there is a program.
+func (s script) given() bool { return s.argv != nil }
+
+// setArguments is Python that sets sys.argv and leaves no name behind. It is a cell of its own, so
+// that the lines of the program keep their numbers in tracebacks.
+func (s script) setArguments() string {
+	var list strings.Builder
+	for _, arg := range s.argv {
+		list.WriteString(strconv.QuoteToASCII(arg) + ", ") // which Python reads as Go does
 	}
-	code, err = a.readSource(name)
-	return code, true, err
+	return `__import__("sys").argv = [` + list.String() + "]"
+}
+
+// start runs the program before a prompt, or instead of one.
+func (r *cellRunner) start(ctx context.Context, s script) error {
+	if err := r.run(ctx, s.setArguments()); err != nil {
+		return err
+	}
+	return r.run(ctx, s.code)
 }
