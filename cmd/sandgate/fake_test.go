@@ -52,7 +52,7 @@ func startFakeGateway(t *testing.T) string {
 	mux := http.NewServeMux()
 	mux.Handle(sandgatev1connect.NewSessionServiceHandler(fake))
 	mux.Handle(sandgatev1connect.NewPythonServiceHandler(fake))
-	mux.Handle(sandgatev1connect.NewProcessServiceHandler(processes{fake}))
+	mux.Handle(sandgatev1connect.NewProcessServiceHandler(&processes{fakeGateway: fake, inputs: map[string]chan []byte{}}))
 	mux.Handle(sandgatev1connect.NewFileServiceHandler(fake))
 	mux.Handle(sandgatev1connect.NewToolServiceHandler(fake))
 	server := httptest.NewUnstartedServer(mux)
@@ -239,22 +239,6 @@ func (f *fakeGateway) Interrupt(context.Context, *sandgatev1.InterruptRequest) (
 	default: // one is asked for already
 	}
 	return &sandgatev1.InterruptResponse{Interrupted: true}, nil
-}
-
-// processes is the fake's ProcessService; Start answers with what is typed.
-type processes struct{ *fakeGateway }
-
-func (p processes) Shell(_ context.Context, req *sandgatev1.ShellRequest, stream *connect.ServerStream[sandgatev1.ShellResponse]) error {
-	text := fmt.Sprintf("ran %s\n", req.GetCommand())
-	if err := stream.Send(&sandgatev1.ShellResponse{Event: &sandgatev1.ShellResponse_Stdout{Stdout: &sandgatev1.Output{Data: []byte(text)}}}); err != nil {
-		return err
-	}
-	result := &sandgatev1.ProcessResult{Status: sandgatev1.Status_STATUS_OK}
-	if _, code, found := strings.Cut(req.GetCommand(), "exit "); found {
-		n, _ := strconv.Atoi(code)
-		result.Status, result.ExitCode = sandgatev1.Status_STATUS_ERROR, int32(n)
-	}
-	return stream.Send(&sandgatev1.ShellResponse{Event: &sandgatev1.ShellResponse_Result{Result: result}})
 }
 
 func (f *fakeGateway) key(session, name string) string {
