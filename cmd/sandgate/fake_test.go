@@ -84,7 +84,7 @@ func (f *fakeGateway) CreateSession(_ context.Context, req *sandgatev1.CreateSes
 	session := &sandgatev1.Session{
 		Id: fmt.Sprintf("s%d", f.made), Template: template, Metadata: req.GetMetadata(), Limits: req.GetLimits(),
 		State: sandgatev1.SessionState_SESSION_STATE_RUNNING, Runtime: "runsc", IdleTimeout: durationpb.New(time.Hour),
-		CreatedAt: timestamppb.New(now), IdleExpiresAt: timestamppb.New(now), HardExpiresAt: timestamppb.New(now),
+		CreatedAt: timestamppb.New(now), IdleExpiresAt: timestamppb.New(now.Add(time.Minute)), HardExpiresAt: timestamppb.New(now),
 	}
 	f.sessions[session.GetId()] = session
 	return &sandgatev1.CreateSessionResponse{Session: session}, nil

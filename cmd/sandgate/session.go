@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
@@ -164,9 +165,9 @@ func describeSession(s *sandgatev1.Session) [][]string {
 		{"cpu", cores(limits.GetCpuMillis())},
 		{"processes", fmt.Sprint(limits.GetMaxProcesses())},
 		{"workspace", fmt.Sprintf("%s, %d files", config.FormatSize(limits.GetWorkspaceBytes()), limits.GetWorkspaceFiles())},
-		{"created", s.GetCreatedAt().AsTime().Local().Format(time.DateTime)},
-		{"ends if unused", s.GetIdleExpiresAt().AsTime().Local().Format(time.DateTime)},
-		{"ends", s.GetHardExpiresAt().AsTime().Local().Format(time.DateTime)},
+		{"created", moment(s.GetCreatedAt())},
+		{"ends if unused", unusedUntil(s)},
+		{"ends", moment(s.GetHardExpiresAt())},
 	}
 	if s.GetLostReason() != "" {
 		rows = append(rows, []string{"lost because", s.GetLostReason()})
@@ -175,6 +176,17 @@ func describeSession(s *sandgatev1.Session) [][]string {
 		rows = append(rows, []string{"label " + key, value})
 	}
 	return rows
+}
+
+// moment is a point in time as people and programs read it, in the zone of this host.
+func moment(at *timestamppb.Timestamp) string { return at.AsTime().Local().Format(time.RFC3339) }
+
+// unusedUntil is when a session ends if nobody uses it: its hard end may come first.
+func unusedUntil(s *sandgatev1.Session) string {
+	if s.GetHardExpiresAt() != nil && s.GetHardExpiresAt().AsTime().Before(s.GetIdleExpiresAt().AsTime()) {
+		return moment(s.GetHardExpiresAt())
+	}
+	return moment(s.GetIdleExpiresAt())
 }
 
 // cores is a share of the processors in words.

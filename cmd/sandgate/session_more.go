@@ -16,8 +16,10 @@ func (a *app) sessionList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
-		Short:   "List live sessions, oldest first",
-		Args:    noArguments,
+		Short:   "List sessions, oldest first",
+		Long: `Lists the sessions that were not deleted, oldest first. One whose sandbox is gone is
+"lost": nothing runs in it any more, and ` + "`sandgate session get`" + ` says why.`,
+		Args: noArguments,
 		RunE: interruptible(func(ctx context.Context, _ []string) error {
 			sessions, err := a.allSessions(ctx, labels)
 			if err != nil {
@@ -31,7 +33,7 @@ func (a *app) sessionList() *cobra.Command {
 				rows = append(rows, []string{
 					s.GetId(), stateName(s.GetState()), s.GetTemplate(), s.GetRuntime(),
 					time.Since(s.GetCreatedAt().AsTime()).Round(time.Second).String(),
-					s.GetIdleExpiresAt().AsTime().Local().Format(time.TimeOnly),
+					unusedUntil(s),
 				})
 			}
 			return table(a.out, rows)
@@ -84,8 +86,7 @@ func (a *app) sessionExtend() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ends := reply.GetSession().GetIdleExpiresAt().AsTime().Local()
-			_, err = fmt.Fprintln(a.out, ends.Format(time.DateTime))
+			_, err = fmt.Fprintln(a.out, unusedUntil(reply.GetSession()))
 			return err
 		}),
 	}
