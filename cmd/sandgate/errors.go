@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -172,6 +174,9 @@ func explain(err error) (message, hint string) {
 		return "the gateway was stopped while this ran; the session may be gone", hint
 	}
 	message = strings.Replace(err.Error(), wire.Error(), wire.Message(), 1)
+	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return explainCertificate(untrusted)
+	}
 	var netErr *net.OpError
 	if hint == "" && errors.As(err, &netErr) && netErr.Op == "dial" {
 		return "no gateway answers: " + message,
@@ -182,6 +187,15 @@ func explain(err error) (message, hint string) {
 			"it may have ended, or serve https where http was asked for (or the other way round): check --server or SANDGATE_SERVER"
 	}
 	return message, hint
+}
+
+// explainCertificate says why a gateway's certificate was refused.
+func explainCertificate(err *tls.CertificateVerificationError) (message, hint string) {
+	message = "the gateway's certificate is not trusted: " + err.Err.Error()
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return message, "name the gateway as its certificate does: check --server or SANDGATE_SERVER"
+	}
+	return message, "if it is yours, set SSL_CERT_FILE to a file with its certificate, or that of its issuer"
 }
 
 // printable makes text that comes from elsewhere safe for a terminal: whatever would move the

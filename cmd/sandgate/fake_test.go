@@ -65,8 +65,16 @@ func startFakeGateway(t *testing.T) string {
 }
 
 func notFound(text string) error {
-	err := connect.NewError(connect.CodeNotFound, errors.New(text))
-	if detail, detailErr := connect.NewErrorDetail(&sandgatev1.ErrorDetail{Reason: "SESSION_NOT_FOUND", Hint: "Create another session."}); detailErr == nil {
+	return withHint(connect.CodeNotFound, text, "Create another session.")
+}
+
+func withHint(code connect.Code, text, hint string) error {
+	err := connect.NewError(code, errors.New(text))
+	reason := ""
+	if code == connect.CodeNotFound {
+		reason = "SESSION_NOT_FOUND"
+	}
+	if detail, detailErr := connect.NewErrorDetail(&sandgatev1.ErrorDetail{Reason: reason, Hint: hint}); detailErr == nil {
 		err.AddDetail(detail)
 	}
 	return err
@@ -348,6 +356,9 @@ func (f *fakeGateway) ListTools(context.Context, *sandgatev1.ListToolsRequest) (
 func (f *fakeGateway) CallTool(_ context.Context, req *sandgatev1.CallToolRequest) (*sandgatev1.CallToolResponse, error) {
 	if _, err := f.find(req.GetSessionId()); err != nil {
 		return nil, err
+	}
+	if req.GetName() == "picky" {
+		return nil, withHint(connect.CodeInvalidArgument, "no such argument", "picky takes: code. ListTools has the schema.")
 	}
 	result, err := structpb.NewStruct(map[string]any{"exit_code": 7})
 	reply := &sandgatev1.CallToolResponse{Status: sandgatev1.Status_STATUS_OK, Content: []*sandgatev1.Content{

@@ -103,7 +103,8 @@ func (a *app) printTool(tool *sandgatev1.Tool) error {
 	if err := table(a.out, rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.out, "\nTry it:\n  sandgate call %s --json '{…}'\n", printable(tool.GetName()))
+	example := strings.ReplaceAll(exampleArguments(tool.GetInputSchema()), "'", `'\''`)
+	_, err := fmt.Fprintf(a.out, "\nTry it:\n  sandgate call %s --json '%s'\n", printable(tool.GetName()), printable(example))
 	return err
 }
 
