@@ -101,7 +101,7 @@ func (a *app) rootCommand() *cobra.Command {
 		Long:          rootLong,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noArguments,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRun: func(*cobra.Command, []string) {
 			a.started = true
@@ -118,6 +118,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.pyCommand(), a.shCommand(), a.cpCommand(), a.sessionCommand(), a.toolsCommand(), a.callCommand(),
 		a.serveCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(),
 	)
+	strictHelp(root)
 	return root
 }
 

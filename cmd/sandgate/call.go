@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -64,7 +65,7 @@ func (a *app) call(ctx context.Context, tool string, flags *callFlags) error {
 	return a.within(ctx, c, flags.at, func(ctx context.Context, id string) error {
 		reply, err := c.tools.CallTool(ctx, &sandgatev1.CallToolRequest{SessionId: id, Name: tool, Arguments: arguments})
 		if err != nil {
-			return err
+			return forCommandLine(tool, err)
 		}
 		if flags.raw {
 			err = a.printJSON(reply)
@@ -77,6 +78,15 @@ func (a *app) call(ctx context.Context, tool string, flags *callFlags) error {
 		own := reply.GetResult().GetFields()["exit_code"].GetNumberValue()
 		return exitWith(statusCode(reply.GetStatus(), int32(own)))
 	})
+}
+
+// forCommandLine turns a hint to the API's list of tools into one to the command that shows it.
+func forCommandLine(tool string, err error) error {
+	message, hint := explain(err)
+	if !strings.Contains(hint, "ListTools") {
+		return err
+	}
+	return hintError{err: errors.New(message), hint: strings.ReplaceAll(hint, "ListTools", "`sandgate tools describe "+tool+"`")}
 }
 
 // readArguments reads the value of --json.

@@ -46,6 +46,7 @@ func newClient(base string) *client {
 	options := connect.WithClientOptions(
 		connect.WithReadMaxBytes(maxReplyBytes),
 		connect.WithAcceptCompression("gzip", nil, nil),
+		connect.WithInterceptors(messageGuard{}),
 	)
 	return &client{
 		sessions:  sandgatev1connect.NewSessionServiceClient(httpClient, base, options),

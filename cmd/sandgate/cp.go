@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -26,8 +24,10 @@ func (a *app) cpCommand() *cobra.Command {
 a session, relative to /home/user; - is standard input or output. Write ./a:b for a
 local file with a colon in its name.
 
-A file appears at its destination when it is complete, and not otherwise. Of a folder,
-files and folders are copied; symbolic links are told about and left out.`,
+A file appears at its destination when it is complete, and not otherwise. As with cp a
+local symbolic link is followed, a device, a pipe or /dev/fd/N is written into, and a
+file that exists keeps its mode. Of a folder, files and folders are copied; symbolic
+links are told about and left out.`,
 		Example: `  sandgate cp data.csv $id:data.csv
   sandgate cp $id:report.html .
   sandgate cp -r src/ $id:src
@@ -71,6 +71,11 @@ func (a *app) copyFiles(ctx context.Context, source, destination location, recur
 	case source.path == "" && !source.remote(), destination.path == "" && !destination.remote():
 		return usagef("a path is empty")
 	}
+	for _, end := range []location{source, destination} {
+		if err := checkText("the path in the session", end.path); end.remote() && err != nil {
+			return err
+		}
+	}
 	c, err := a.client()
 	if err != nil {
 		return err
@@ -86,7 +91,8 @@ func (a *app) copyFiles(ctx context.Context, source, destination location, recur
 type copier struct {
 	app     *app
 	client  *client
-	skipped int // what was left out of a folder
+	skipped int // what was left out of a folder: no files
+	unnamed int // what was left out of a folder: its name cannot be sent
 }
 
 // push copies something local to a session.
@@ -99,7 +105,7 @@ func (c *copier) push(ctx context.Context, source, destination location, recursi
 	}
 	info, err := os.Stat(source.path)
 	if err != nil {
-		return usagef("%w", err)
+		return localError(err)
 	}
 	destination.path, err = c.remoteTarget(ctx, destination, filepath.Base(source.path))
 	if err != nil {
@@ -166,44 +172,14 @@ func (c *copier) pull(ctx context.Context, source, destination location, recursi
 
 // done tells what was left out of a folder.
 func (c *copier) done(err error) error {
-	if c.skipped > 0 {
+	switch {
+	case c.skipped == 1:
+		c.app.notef("1 symbolic link or special file was left out")
+	case c.skipped > 1:
 		c.app.notef("%d symbolic links and special files were left out", c.skipped)
 	}
+	if err == nil && c.unnamed > 0 {
+		return exitError{code: exitFailed}
+	}
 	return err
-}
-
-// pullFile downloads one file beside its target and moves it there once it is complete.
-func (c *copier) pullFile(ctx context.Context, source location, target string, file *sandgatev1.FileInfo) error {
-	root, err := os.OpenRoot(filepath.Dir(target))
-	if err != nil {
-		return usagef("%w", err)
-	}
-	defer func() { _ = root.Close() }() // a folder has nothing to lose
-	return c.downloadInto(ctx, source, root, filepath.Base(target), file)
-}
-
-// downloadInto downloads a file into a folder. Its name may have been made by untrusted code: root
-// keeps it inside.
-func (c *copier) downloadInto(ctx context.Context, source location, root *os.Root, name string, file *sandgatev1.FileInfo) error {
-	partial := name + ".sandgate-partial"
-	out, err := root.OpenFile(partial, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, fileMode(file.GetMode()))
-	if err != nil {
-		return fmt.Errorf("make the local file: %w", err)
-	}
-	err = errors.Join(c.download(ctx, source, out, file.GetSize()), out.Close())
-	if err == nil {
-		err = root.Rename(partial, name)
-	}
-	if err != nil {
-		return errors.Join(err, root.Remove(partial))
-	}
-	return nil
-}
-
-// fileMode keeps of a remote mode whether the file is a program, and nothing else.
-func fileMode(mode uint32) os.FileMode {
-	if mode&0o100 != 0 {
-		return 0o755
-	}
-	return 0o644
 }

@@ -26,7 +26,7 @@ type upload struct {
 func (c *copier) uploadFile(ctx context.Context, name string, destination location) error {
 	f, err := os.Open(name)
 	if err != nil {
-		return usagef("%w", err)
+		return localError(err)
 	}
 	defer func() { _ = f.Close() }() // only read from
 	info, err := f.Stat()

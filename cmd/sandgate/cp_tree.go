@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
@@ -28,6 +29,14 @@ func (c *copier) pushTree(ctx context.Context, folder string, destination locati
 		if err != nil {
 			return fmt.Errorf("find the place of %s: %w", name, err)
 		}
+		if !utf8.ValidString(relative) {
+			c.app.notef("%q was left out: its name is not UTF-8", name)
+			c.unnamed++
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
 		target := location{session: destination.session, path: path.Join(destination.path, filepath.ToSlash(relative))}
 		switch {
 		case entry.IsDir():
@@ -46,11 +55,11 @@ func (c *copier) pushTree(ctx context.Context, folder string, destination locati
 // that would lead out of the local folder is refused, and root holds even if this had a hole.
 func (c *copier) pullTree(ctx context.Context, source location, absolute, target string) error {
 	if err := os.MkdirAll(target, 0o755); err != nil {
-		return usagef("%w", err)
+		return localError(err)
 	}
 	root, err := os.OpenRoot(target)
 	if err != nil {
-		return usagef("%w", err)
+		return localError(err)
 	}
 	defer func() { _ = root.Close() }() // a folder has nothing to lose
 	prefix := strings.TrimSuffix(absolute, "/") + "/"

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
 	"syscall"
@@ -54,6 +57,15 @@ func (e usageError) Unwrap() error { return e.err }
 
 // usagef is a usageError found by a command itself.
 func usagef(format string, args ...any) error { return usageError{err: fmt.Errorf(format, args...)} }
+
+// localError is a usageError about a local path: what is wrong with it, and not which system call
+// found out.
+func localError(err error) error {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		return usagef("%s: %w", at.Path, at.Err)
+	}
+	return usagef("%w", err)
+}
 
 // hintError is an error with one sentence on what to do.
 type hintError struct {
@@ -138,14 +150,14 @@ func fromNetwork(err error) bool {
 
 // explain says what failed and, where somebody knows, what to do.
 func explain(err error) (message, hint string) {
+	if hinted, ok := errors.AsType[hintError](err); ok {
+		return err.Error(), hinted.hint
+	}
 	if usage, ok := errors.AsType[usageError](err); ok {
 		if usage.command != "" {
 			hint = "`" + usage.command + " --help` explains it"
 		}
 		return err.Error(), hint
-	}
-	if hinted, ok := errors.AsType[hintError](err); ok {
-		return err.Error(), hinted.hint
 	}
 	var wire *connect.Error
 	if !errors.As(err, &wire) {
@@ -157,7 +169,14 @@ func explain(err error) (message, hint string) {
 			hint = known.GetHint()
 		}
 	}
+	if connect.IsWireError(wire) && wire.Code() == connect.CodeCanceled {
+		// We did not cancel: whoever does is told nothing, or that it was interrupted.
+		return "the gateway was stopped while this ran; the session may be gone", hint
+	}
 	message = strings.Replace(err.Error(), wire.Error(), wire.Message(), 1)
+	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return explainCertificate(untrusted)
+	}
 	var netErr *net.OpError
 	if hint == "" && errors.As(err, &netErr) && netErr.Op == "dial" {
 		return "no gateway answers: " + message,
@@ -168,6 +187,15 @@ func explain(err error) (message, hint string) {
 			"it may have ended, or serve https where http was asked for (or the other way round): check --server or SANDGATE_SERVER"
 	}
 	return message, hint
+}
+
+// explainCertificate says why a gateway's certificate was refused.
+func explainCertificate(err *tls.CertificateVerificationError) (message, hint string) {
+	message = "the gateway's certificate is not trusted: " + err.Err.Error()
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return message, "name the gateway as its certificate does: check --server or SANDGATE_SERVER"
+	}
+	return message, "if it is yours, set SSL_CERT_FILE to a file with its certificate, or that of its issuer"
 }
 
 // printable makes text that comes from elsewhere safe for a terminal: whatever would move the

@@ -37,6 +37,8 @@ type fakeGateway struct {
 	mu         sync.Mutex
 	sessions   map[string]*sandgatev1.Session
 	files      map[string][]byte // by session and path
+	contexts   map[string]bool   // by session and name
+	argv       string            // what the last cell that set sys.argv made it
 	made       int
 	interrupts chan struct{}
 }
@@ -45,12 +47,12 @@ type fakeGateway struct {
 func startFakeGateway(t *testing.T) string {
 	t.Helper()
 	fake := &fakeGateway{
-		sessions: map[string]*sandgatev1.Session{}, files: map[string][]byte{}, interrupts: make(chan struct{}, 1),
+		sessions: map[string]*sandgatev1.Session{}, files: map[string][]byte{}, contexts: map[string]bool{}, interrupts: make(chan struct{}, 1),
 	}
 	mux := http.NewServeMux()
 	mux.Handle(sandgatev1connect.NewSessionServiceHandler(fake))
 	mux.Handle(sandgatev1connect.NewPythonServiceHandler(fake))
-	mux.Handle(sandgatev1connect.NewProcessServiceHandler(processes{fake}))
+	mux.Handle(sandgatev1connect.NewProcessServiceHandler(&processes{fakeGateway: fake, inputs: map[string]chan []byte{}}))
 	mux.Handle(sandgatev1connect.NewFileServiceHandler(fake))
 	mux.Handle(sandgatev1connect.NewToolServiceHandler(fake))
 	server := httptest.NewUnstartedServer(mux)
@@ -63,8 +65,16 @@ func startFakeGateway(t *testing.T) string {
 }
 
 func notFound(text string) error {
-	err := connect.NewError(connect.CodeNotFound, errors.New(text))
-	if detail, detailErr := connect.NewErrorDetail(&sandgatev1.ErrorDetail{Reason: "SESSION_NOT_FOUND", Hint: "Create another session."}); detailErr == nil {
+	return withHint(connect.CodeNotFound, text, "Create another session.")
+}
+
+func withHint(code connect.Code, text, hint string) error {
+	err := connect.NewError(code, errors.New(text))
+	reason := ""
+	if code == connect.CodeNotFound {
+		reason = "SESSION_NOT_FOUND"
+	}
+	if detail, detailErr := connect.NewErrorDetail(&sandgatev1.ErrorDetail{Reason: reason, Hint: hint}); detailErr == nil {
 		err.AddDetail(detail)
 	}
 	return err
@@ -82,7 +92,7 @@ func (f *fakeGateway) CreateSession(_ context.Context, req *sandgatev1.CreateSes
 	session := &sandgatev1.Session{
 		Id: fmt.Sprintf("s%d", f.made), Template: template, Metadata: req.GetMetadata(), Limits: req.GetLimits(),
 		State: sandgatev1.SessionState_SESSION_STATE_RUNNING, Runtime: "runsc", IdleTimeout: durationpb.New(time.Hour),
-		CreatedAt: timestamppb.New(now), IdleExpiresAt: timestamppb.New(now), HardExpiresAt: timestamppb.New(now),
+		CreatedAt: timestamppb.New(now), IdleExpiresAt: timestamppb.New(now.Add(time.Minute)), HardExpiresAt: timestamppb.New(now),
 	}
 	f.sessions[session.GetId()] = session
 	return &sandgatev1.CreateSessionResponse{Session: session}, nil
@@ -142,13 +152,22 @@ func (f *fakeGateway) Run(ctx context.Context, req *sandgatev1.RunRequest, strea
 	if _, err := f.find(req.GetSessionId()); err != nil {
 		return err
 	}
+	f.mu.Lock()
+	known := req.GetContextId() == "" || f.contexts[req.GetSessionId()+":"+req.GetContextId()]
+	f.mu.Unlock()
+	if !known {
+		return connect.NewError(connect.CodeNotFound, errors.New("no such context"))
+	}
 	result := &sandgatev1.RunResult{Status: sandgatev1.Status_STATUS_OK}
 	for line := range strings.Lines(req.GetCode()) {
 		word, argument, _ := strings.Cut(strings.TrimSpace(line), " ")
+		argv := f.arguments(word, argument)
 		event := &sandgatev1.RunResponse{}
 		switch word {
 		case "out":
 			event.Event = &sandgatev1.RunResponse_Stdout{Stdout: &sandgatev1.Output{Data: []byte(argument + "\n")}}
+		case "argv":
+			event.Event = &sandgatev1.RunResponse_Stdout{Stdout: &sandgatev1.Output{Data: []byte("argv " + argv + "\n")}}
 		case "err":
 			event.Event = &sandgatev1.RunResponse_Stderr{Stderr: &sandgatev1.Output{Data: []byte(argument + "\n")}}
 		case "value":
@@ -161,6 +180,14 @@ func (f *fakeGateway) Run(ctx context.Context, req *sandgatev1.RunRequest, strea
 		case "exit":
 			code, _ := strconv.Atoi(argument)
 			result.Status, result.ExitCode = sandgatev1.Status_STATUS_ERROR, int32(code)
+		case "drain": // as a gateway does that ends
+			return connect.NewError(connect.CodeCanceled, context.Canceled)
+		case "end": // as os._exit does
+			code, _ := strconv.Atoi(argument)
+			result.Status, result.ExitCode, result.StateLost = sandgatev1.Status_STATUS_ERROR, int32(code), true
+			result.Note = "Python ended by itself. A new one was started"
+		case "lost": // between two calls
+			result.StateLost, result.Note = true, argument
 		case "status":
 			result.Status = sandgatev1.Status(sandgatev1.Status_value["STATUS_"+argument])
 			result.Note = "it ended by " + argument
@@ -193,25 +220,33 @@ func (f *fakeGateway) Run(ctx context.Context, req *sandgatev1.RunRequest, strea
 	return stream.Send(&sandgatev1.RunResponse{Event: &sandgatev1.RunResponse_Result{Result: result}})
 }
 
-func (f *fakeGateway) Interrupt(context.Context, *sandgatev1.InterruptRequest) (*sandgatev1.InterruptResponse, error) {
-	f.interrupts <- struct{}{}
-	return &sandgatev1.InterruptResponse{Interrupted: true}, nil
+// arguments remembers the one assignment that this Python knows, and returns what was last assigned.
+func (f *fakeGateway) arguments(target, value string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if strings.HasSuffix(target, ".argv") {
+		f.argv = value
+	}
+	return f.argv
 }
 
-// processes is the fake's ProcessService; Start answers with what is typed.
-type processes struct{ *fakeGateway }
+func (f *fakeGateway) CreateContext(_ context.Context, req *sandgatev1.CreateContextRequest) (*sandgatev1.CreateContextResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := req.GetSessionId() + ":" + req.GetContextId()
+	if f.contexts[key] {
+		return nil, connect.NewError(connect.CodeAlreadyExists, errors.New("the context exists"))
+	}
+	f.contexts[key] = true
+	return &sandgatev1.CreateContextResponse{}, nil
+}
 
-func (p processes) Shell(_ context.Context, req *sandgatev1.ShellRequest, stream *connect.ServerStream[sandgatev1.ShellResponse]) error {
-	text := fmt.Sprintf("ran %s\n", req.GetCommand())
-	if err := stream.Send(&sandgatev1.ShellResponse{Event: &sandgatev1.ShellResponse_Stdout{Stdout: &sandgatev1.Output{Data: []byte(text)}}}); err != nil {
-		return err
+func (f *fakeGateway) Interrupt(context.Context, *sandgatev1.InterruptRequest) (*sandgatev1.InterruptResponse, error) {
+	select {
+	case f.interrupts <- struct{}{}:
+	default: // one is asked for already
 	}
-	result := &sandgatev1.ProcessResult{Status: sandgatev1.Status_STATUS_OK}
-	if _, code, found := strings.Cut(req.GetCommand(), "exit "); found {
-		n, _ := strconv.Atoi(code)
-		result.Status, result.ExitCode = sandgatev1.Status_STATUS_ERROR, int32(n)
-	}
-	return stream.Send(&sandgatev1.ShellResponse{Event: &sandgatev1.ShellResponse_Result{Result: result}})
+	return &sandgatev1.InterruptResponse{Interrupted: true}, nil
 }
 
 func (f *fakeGateway) key(session, name string) string {
@@ -321,6 +356,9 @@ func (f *fakeGateway) ListTools(context.Context, *sandgatev1.ListToolsRequest) (
 func (f *fakeGateway) CallTool(_ context.Context, req *sandgatev1.CallToolRequest) (*sandgatev1.CallToolResponse, error) {
 	if _, err := f.find(req.GetSessionId()); err != nil {
 		return nil, err
+	}
+	if req.GetName() == "picky" {
+		return nil, withHint(connect.CodeInvalidArgument, "no such argument", "picky takes: code. ListTools has the schema.")
 	}
 	result, err := structpb.NewStruct(map[string]any{"exit_code": 7})
 	reply := &sandgatev1.CallToolResponse{Status: sandgatev1.Status_STATUS_OK, Content: []*sandgatev1.Content{

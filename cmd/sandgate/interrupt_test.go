@@ -39,6 +39,23 @@ func TestSecondInterruptLeaves(t *testing.T) {
 	py.expect(t, "ready")
 	py.signal(t, os.Interrupt)
 	py.expect(t, "interrupt asked")
+	py.expect(t, "A second Ctrl-C leaves")
+	py.signal(t, os.Interrupt)
+	py.ends(t, exitInterrupted)
+	noSessions(t, server)
+}
+
+// TestThirdInterruptLeavesThePrompt gives up on a cell that nothing ends.
+func TestThirdInterruptLeavesThePrompt(t *testing.T) {
+	t.Parallel()
+	server := startFakeGateway(t)
+	py := newProgram(t, server, "py", "-i").start(t)
+	py.send(t, "@hang:\nout ready\nhang\n\n")
+	py.expect(t, "ready")
+	py.signal(t, os.Interrupt)
+	py.expect(t, "interrupt asked")
+	py.signal(t, os.Interrupt)
+	py.expect(t, "asks again, and a third one leaves")
 	py.signal(t, os.Interrupt)
 	py.ends(t, exitInterrupted)
 	noSessions(t, server)

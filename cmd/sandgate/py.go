@@ -3,17 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
-
-// maxCodeBytes is the most code that one call takes.
-const maxCodeBytes = 4 << 20
 
 // pyFlags are the flags of `sandgate py`.
 type pyFlags struct {
@@ -29,34 +24,45 @@ type pyFlags struct {
 func (a *app) pyCommand() *cobra.Command {
 	var flags pyFlags
 	cmd := &cobra.Command{
-		Use:     "py [FILE|-]",
+		Use:     "py [FILE|-] [ARGUMENT…]",
 		Short:   "Run Python in a sandbox",
 		GroupID: groupUse,
-		Args:    cobra.MaximumNArgs(1),
+		Args:    cobra.ArbitraryArgs,
 		Long: `Runs a file, a line (-c), standard input (-) or a prompt (-i) in a sandbox. Output
-comes as it is written; the exit code is what python's would be.
+comes as it is written; the exit code is what python's would be. What follows the file,
+or the code of -c and its flags, is for the program: it is in sys.argv, flags included.
+
+Unlike in python, tracebacks name a cell where python names the file, there is no
+__file__, threads are not waited for, and standard input does not reach the program:
+input() finds its end. Copy what it needs to a session with ` + "`sandgate cp`" + `.
 
 Without --session it works in a temporary session that is deleted afterwards. With
-one, variables and imports are still there in the next call.
+one, variables and imports are still there in the next call. --context NAME keeps a
+second set of them apart; it is made when it is first named.
 
-Ctrl-C interrupts the code as in python; a second one leaves. At the prompt Ctrl-C
-interrupts the running cell and Ctrl-D ends.`,
+Ctrl-C interrupts the code as in python; code that goes on is killed two seconds
+later, and a second Ctrl-C leaves without waiting for that. At the prompt Ctrl-C drops
+the line, or interrupts the code that runs: a second one asks again, a third leaves.
+The prompt ends with exit(), quit() or Ctrl-D. Where Python itself ends, such as by
+os._exit or out of memory, it goes on with a new one and says so.`,
 		Example: `  sandgate py script.py
   echo 'print(6*7)' | sandgate py -
   sandgate py -c 'import sys; sys.exit(3)'; echo $?
   sandgate py -i --template data
-  sandgate py plot.py --template data --images charts/
+  sandgate py --template data --images charts/ plot.py
+  sandgate py convert.py --verbose in.csv
   sandgate py --session $id --context other --timeout 30s job.py`,
 		RunE: terminable(func(ctx context.Context, args []string) error {
 			return a.py(ctx, args, &flags)
 		}),
 	}
 	set := cmd.Flags()
+	set.SetInterspersed(false) // what follows the file is the program's
 	set.StringVarP(&flags.code, "code", "c", "", "run this code")
 	set.BoolVarP(&flags.interactive, "interactive", "i", false, "a prompt; with a file or -c, after it has run")
 	set.StringVar(&flags.at.session, "session", "", "the session to work in")
 	set.StringVar(&flags.at.template, "template", "", "template of the temporary session: python or data")
-	set.StringVar(&flags.context, "context", "", "the context (kernel) of the session; empty: default")
+	set.StringVar(&flags.context, "context", "", "the context: a Python of its own in the session, made when it is first named; empty: default, which always exists")
 	set.StringVar(&flags.timeout, "timeout", "", "end the code after this long, such as 30s (default 300s)")
 	set.StringVar(&flags.images, "images", "", "save pictures that the code shows in this folder")
 	return cmd
@@ -64,11 +70,11 @@ interrupts the running cell and Ctrl-D ends.`,
 
 // py runs what the arguments name, and then the prompt where it is wanted.
 func (a *app) py(ctx context.Context, args []string, flags *pyFlags) error {
-	code, given, err := a.readCode(args, flags)
+	script, err := a.readScript(args, flags)
 	if err != nil {
 		return err
 	}
-	if given && !flags.interactive && strings.TrimSpace(code) == "" {
+	if script.given() && !flags.interactive && strings.TrimSpace(script.code) == "" {
 		return nil // as python does
 	}
 	var timeout *durationpb.Duration
@@ -87,8 +93,11 @@ func (a *app) py(ctx context.Context, args []string, flags *pyFlags) error {
 			app: a, client: c, session: id, context: flags.context, timeout: timeout,
 			images: imageSaver{dir: flags.images},
 		}
-		if given {
-			err := runner.run(ctx, code)
+		if err := runner.enterContext(ctx); err != nil {
+			return err
+		}
+		if script.given() {
+			err := runner.start(ctx, script)
 			var exit exitError
 			if !flags.interactive || (err != nil && !errors.As(err, &exit)) {
 				return err
@@ -98,52 +107,55 @@ func (a *app) py(ctx context.Context, args []string, flags *pyFlags) error {
 	})
 }
 
-// readCode returns the code that the command line names; given is false when only a prompt is
-// wanted.
-func (a *app) readCode(args []string, flags *pyFlags) (code string, given bool, err error) {
-	name := ""
-	if len(args) == 1 {
-		name = args[0]
-	}
-	switch {
-	case flags.code != "" && name != "":
-		return "", false, usagef("-c and a file cannot be run together")
-	case flags.code != "":
-		return flags.code, true, nil
-	case name == "" && flags.interactive:
-		return "", false, nil
-	case name == "":
-		if _, isTerminal := terminalFD(a.in); isTerminal {
-			flags.interactive = true // as python does
-			return "", false, nil
-		}
-		name = "-"
-	}
-	if name == "-" && flags.interactive {
-		return "", false, usagef("-i reads standard input, so the code cannot come from there too")
-	}
-	code, err = a.readSource(name)
-	return code, true, err
+// script is what the command line asks to run. The zero script is none: only a prompt is wanted.
+type script struct {
+	code string
+	argv []string // what the code finds in sys.argv
 }
 
-// readSource reads a file, or standard input where it is called "-".
-func (a *app) readSource(name string) (string, error) {
-	source := a.in
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return "", usagef("%w", err)
+// readScript returns the program that the command line names.
+func (a *app) readScript(args []string, flags *pyFlags) (script, error) {
+	for _, arg := range args {
+		if err := checkText("an argument", arg); err != nil {
+			return script{}, err
 		}
-		defer func() { _ = f.Close() }() // only read from
-		source = f
 	}
-	raw, err := io.ReadAll(io.LimitReader(source, maxCodeBytes+1))
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", name, err)
+	switch {
+	case flags.code != "":
+		return script{flags.code, append([]string{"-c"}, args...)}, checkText("the code after -c", flags.code)
+	case len(args) == 0 && flags.interactive:
+		return script{}, nil
+	case len(args) == 0:
+		if _, isTerminal := terminalFD(a.in); isTerminal {
+			flags.interactive = true // as python does
+			return script{}, nil
+		}
+		code, err := a.readSource("-")
+		return script{code, []string{""}}, err // as python does
+	case args[0] == "-" && flags.interactive:
+		return script{}, usagef("-i reads standard input, so the code cannot come from there too")
 	}
-	if len(raw) > maxCodeBytes {
-		return "", usagef("%s is larger than %d bytes, the most that one call takes; upload it with `sandgate cp` and run it with `sandgate sh`", name, maxCodeBytes)
+	code, err := a.readSource(args[0])
+	return script{code, args}, err
+}
+
+// given reports whether there is a program.
+func (s script) given() bool { return s.argv != nil }
+
+// setArguments is Python that sets sys.argv and leaves no name behind. It is a cell of its own, so
+// that the lines of the program keep their numbers in tracebacks.
+func (s script) setArguments() string {
+	var list strings.Builder
+	for _, arg := range s.argv {
+		list.WriteString(strconv.QuoteToASCII(arg) + ", ") // which Python reads as Go does
 	}
-	// Python drops a byte order mark, and so must whoever reads for it.
-	return strings.TrimPrefix(string(raw), "\uFEFF"), nil
+	return `__import__("sys").argv = [` + list.String() + "]"
+}
+
+// start runs the program before a prompt, or instead of one.
+func (r *cellRunner) start(ctx context.Context, s script) error {
+	if err := r.run(ctx, s.setArguments()); err != nil {
+		return err
+	}
+	return r.run(ctx, s.code)
 }

@@ -5,13 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"sync"
-	"syscall"
 
-	"github.com/spf13/cobra"
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
@@ -19,29 +15,6 @@ import (
 
 // inlineOutput is how much of each stream the command line asks for: as much as there may be.
 const inlineOutput = 16 << 20
-
-// errLeft ends a cell that the caller left with a second Ctrl-C.
-var errLeft = errors.New("left while the code was still running")
-
-// terminable is interruptible for commands that take Ctrl-C themselves.
-func terminable(do action) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGHUP)
-		defer stop()
-		err := do(ctx, args)
-		if err != nil && ctx.Err() != nil {
-			return exitError{code: exitInterrupted}
-		}
-		return err
-	}
-}
-
-// catchInterrupts keeps Ctrl-C from ending the process until its result is called.
-func catchInterrupts() (release func()) {
-	interrupts := make(chan os.Signal, 1)
-	signal.Notify(interrupts, os.Interrupt)
-	return func() { signal.Stop(interrupts) }
-}
 
 // cellRunner runs cells one after another and shows what they do. It is not safe for concurrent
 // use.
@@ -53,6 +26,18 @@ type cellRunner struct {
 	images           imageSaver
 	interactive      bool // show results, as a prompt does
 	exited           bool // the code of the last cell asked to leave, with sys.exit or the like
+}
+
+// enterContext makes the context that was asked for, unless it exists. The default one always does.
+func (r *cellRunner) enterContext(ctx context.Context) error {
+	if r.context == "" || r.context == "default" {
+		return nil
+	}
+	_, err := r.client.python.CreateContext(ctx, &sandgatev1.CreateContextRequest{SessionId: r.session, ContextId: r.context})
+	if connect.CodeOf(err) == connect.CodeAlreadyExists {
+		return nil
+	}
+	return err
 }
 
 // run runs a cell to its end. Its error is nil, an exitError that says how the code failed, or
@@ -90,6 +75,7 @@ func (r *cellRunner) run(ctx context.Context, code string) error {
 // because prefers the reason for which we left over what that looks like on the wire.
 func (r *cellRunner) because(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errLeft) {
+		r.exited = true
 		return exitError{code: exitInterrupted}
 	}
 	return err
@@ -160,7 +146,7 @@ func (r *cellRunner) finish(result *sandgatev1.RunResult) error {
 			return err
 		}
 	}
-	if note := result.GetNote(); note != "" && result.GetStatus() != sandgatev1.Status_STATUS_OK {
+	if note := result.GetNote(); note != "" && (result.GetStatus() != sandgatev1.Status_STATUS_OK || result.GetStateLost()) {
 		r.app.notef("%s", note)
 	}
 	for name, stream := range map[string]*sandgatev1.StreamSummary{"output": result.GetStdout(), "error output": result.GetStderr()} {
@@ -169,20 +155,30 @@ func (r *cellRunner) finish(result *sandgatev1.RunResult) error {
 		}
 	}
 	if !r.interactive && r.images.dir == "" && r.images.count > 0 {
-		r.app.notef("%d pictures were shown and not kept; --images DIR keeps them", r.images.count)
+		r.app.notef("%s shown and not kept; --images DIR keeps pictures", pictures(r.images.count))
 	}
 	if r.interactive && result.GetStateLost() && result.GetNote() == "" {
-		r.app.notef("the kernel was replaced: variables and imports are gone, files are not")
+		r.app.notef("a new Python was started: variables and imports are gone, files are not")
 	}
 	r.exited = asksToLeave(result)
 	return exitWith(statusCode(result.GetStatus(), result.GetExitCode()))
+}
+
+// pictures counts them in words.
+func pictures(count int) string {
+	if count == 1 {
+		return "1 picture was"
+	}
+	return fmt.Sprintf("%d pictures were", count)
 }
 
 // asksToLeave reports whether the code called sys.exit, exit or quit.
 func asksToLeave(result *sandgatev1.RunResult) bool {
 	switch result.GetStatus() {
 	case sandgatev1.Status_STATUS_OK, sandgatev1.Status_STATUS_ERROR:
-		return result.GetError().GetName() == "SystemExit" || (result.GetError() == nil && result.GetExitCode() != 0)
+		// A Python that ended by itself, as by os._exit, did not ask for our end.
+		return result.GetError().GetName() == "SystemExit" ||
+			(result.GetError() == nil && result.GetExitCode() != 0 && !result.GetStateLost())
 	default:
 		return false
 	}
@@ -194,43 +190,4 @@ func keptIn(stream *sandgatev1.StreamSummary) string {
 		return ""
 	}
 	return fmt.Sprintf("; %s in the session holds %d bytes", stream.GetFile(), stream.GetFileBytes())
-}
-
-// interruptWatch turns Ctrl-C into calls of Interrupt while a cell runs.
-type interruptWatch struct {
-	signals chan os.Signal
-	cancel  context.CancelFunc
-	done    sync.WaitGroup
-}
-
-// watchInterrupts starts watching. The first Ctrl-C interrupts the code, the second leaves.
-func (r *cellRunner) watchInterrupts(ctx context.Context, leave context.CancelCauseFunc) *interruptWatch {
-	ctx, cancel := context.WithCancel(ctx)
-	w := &interruptWatch{signals: make(chan os.Signal, 2), cancel: cancel}
-	signal.Notify(w.signals, os.Interrupt)
-	w.done.Go(func() {
-		for count := range 2 {
-			select {
-			case <-ctx.Done():
-				return
-			case <-w.signals:
-			}
-			if count > 0 {
-				leave(errLeft)
-				return
-			}
-			w.done.Go(func() {
-				// A failure shows in the call itself, and a second Ctrl-C still leaves.
-				_, _ = r.client.python.Interrupt(ctx, &sandgatev1.InterruptRequest{SessionId: r.session, ContextId: r.context})
-			})
-		}
-	})
-	return w
-}
-
-// Close stops watching and waits for a call of Interrupt under way, which it cancels.
-func (w *interruptWatch) Close() {
-	signal.Stop(w.signals)
-	w.cancel()
-	w.done.Wait()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
@@ -19,7 +20,7 @@ func (a *app) sessionCommand() *cobra.Command {
 		Use:     "session",
 		Short:   "Make, look at and end sessions",
 		GroupID: groupUse,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    needsSubcommand,
 		Long: `A session is one sandbox with its Python state, its programs and its files. It ends
 when it is deleted, when nobody has used it for its idle time, or at its hard end.`,
@@ -51,7 +52,7 @@ func (a *app) sessionCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Make a session and print its id",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: interruptible(func(ctx context.Context, _ []string) error {
 			request, err := wish.request()
 			if err != nil {
@@ -161,12 +162,12 @@ func describeSession(s *sandgatev1.Session) [][]string {
 		{"template", s.GetTemplate()},
 		{"runtime", s.GetRuntime()},
 		{"memory", config.FormatSize(limits.GetMemoryBytes())},
-		{"cpu", fmt.Sprintf("%g cores", float64(limits.GetCpuMillis())/1000)},
+		{"cpu", cores(limits.GetCpuMillis())},
 		{"processes", fmt.Sprint(limits.GetMaxProcesses())},
 		{"workspace", fmt.Sprintf("%s, %d files", config.FormatSize(limits.GetWorkspaceBytes()), limits.GetWorkspaceFiles())},
-		{"created", s.GetCreatedAt().AsTime().Local().Format(time.DateTime)},
-		{"ends if unused", s.GetIdleExpiresAt().AsTime().Local().Format(time.DateTime)},
-		{"ends", s.GetHardExpiresAt().AsTime().Local().Format(time.DateTime)},
+		{"created", moment(s.GetCreatedAt())},
+		{"ends if unused", unusedUntil(s)},
+		{"ends", moment(s.GetHardExpiresAt())},
 	}
 	if s.GetLostReason() != "" {
 		rows = append(rows, []string{"lost because", s.GetLostReason()})
@@ -175,6 +176,25 @@ func describeSession(s *sandgatev1.Session) [][]string {
 		rows = append(rows, []string{"label " + key, value})
 	}
 	return rows
+}
+
+// moment is a point in time as people and programs read it, in the zone of this host.
+func moment(at *timestamppb.Timestamp) string { return at.AsTime().Local().Format(time.RFC3339) }
+
+// unusedUntil is when a session ends if nobody uses it: its hard end may come first.
+func unusedUntil(s *sandgatev1.Session) string {
+	if s.GetHardExpiresAt() != nil && s.GetHardExpiresAt().AsTime().Before(s.GetIdleExpiresAt().AsTime()) {
+		return moment(s.GetHardExpiresAt())
+	}
+	return moment(s.GetIdleExpiresAt())
+}
+
+// cores is a share of the processors in words.
+func cores(millis int32) string {
+	if millis == 1000 {
+		return "1 core"
+	}
+	return fmt.Sprintf("%g cores", float64(millis)/1000)
 }
 
 // stateName is a session's state as people write it.

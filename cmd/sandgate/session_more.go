@@ -14,9 +14,12 @@ func (a *app) sessionList() *cobra.Command {
 	var asJSON bool
 	var labels map[string]string
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List live sessions, oldest first",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List sessions, oldest first",
+		Long: `Lists the sessions that were not deleted, oldest first. One whose sandbox is gone is
+"lost": nothing runs in it any more, and ` + "`sandgate session get`" + ` says why.`,
+		Args: noArguments,
 		RunE: interruptible(func(ctx context.Context, _ []string) error {
 			sessions, err := a.allSessions(ctx, labels)
 			if err != nil {
@@ -30,7 +33,7 @@ func (a *app) sessionList() *cobra.Command {
 				rows = append(rows, []string{
 					s.GetId(), stateName(s.GetState()), s.GetTemplate(), s.GetRuntime(),
 					time.Since(s.GetCreatedAt().AsTime()).Round(time.Second).String(),
-					s.GetIdleExpiresAt().AsTime().Local().Format(time.TimeOnly),
+					unusedUntil(s),
 				})
 			}
 			return table(a.out, rows)
@@ -83,8 +86,7 @@ func (a *app) sessionExtend() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ends := reply.GetSession().GetIdleExpiresAt().AsTime().Local()
-			_, err = fmt.Fprintln(a.out, ends.Format(time.DateTime))
+			_, err = fmt.Fprintln(a.out, unusedUntil(reply.GetSession()))
 			return err
 		}),
 	}
@@ -103,12 +105,17 @@ func (a *app) sessionDelete() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, id := range args {
-				if _, err := c.sessions.DeleteSession(ctx, &sandgatev1.DeleteSessionRequest{SessionId: id}); err != nil {
-					return fmt.Errorf("delete session %s: %w", id, err)
+			code := 0
+			for _, id := range args { // one that fails keeps none of the others alive
+				_, err := c.sessions.DeleteSession(ctx, &sandgatev1.DeleteSessionRequest{SessionId: id})
+				if err != nil && ctx.Err() != nil {
+					return err
+				}
+				if err != nil {
+					code = a.report(fmt.Errorf("delete session %s: %w", id, err))
 				}
 			}
-			return nil
+			return exitWith(code)
 		}),
 	}
 }

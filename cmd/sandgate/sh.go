@@ -6,13 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
+
+// commandTimeout is how long a command may run that gets our input: as long as one that does not.
+const commandTimeout = 60 * time.Second
 
 // shFlags are the flags of `sandgate sh`.
 type shFlags struct {
@@ -33,12 +38,16 @@ func (a *app) shCommand() *cobra.Command {
 from standard input where that is no terminal. With a command: bash runs it, and its
 words are joined by spaces as ssh does. The exit code is the command's.
 
+Standard input goes to the command where it is no terminal, as with ssh: in a loop that
+reads lines, write < /dev/null behind the command, or it takes them.
+
 Flags go before the command. Without --session it works in a temporary session that
 is deleted afterwards.`,
 		Example: `  sandgate sh
   sandgate sh -c 'python3 --version; id'
   sandgate sh --session $id --timeout 10m ./build.sh
-  sandgate sh < script.sh`,
+  sandgate sh < script.sh
+  tar c src | sandgate sh --session $id tar x`,
 		Args: cobra.ArbitraryArgs,
 		RunE: interruptible(func(ctx context.Context, args []string) error {
 			if flags.command != "" && len(args) > 0 {
@@ -59,6 +68,9 @@ is deleted afterwards.`,
 
 // sh runs a command, or a shell where it is empty.
 func (a *app) sh(ctx context.Context, command string, flags *shFlags) error {
+	if err := checkText("the command", command); err != nil {
+		return err
+	}
 	var timeout *durationpb.Duration
 	if flags.timeout != "" {
 		var err error
@@ -71,6 +83,13 @@ func (a *app) sh(ctx context.Context, command string, flags *shFlags) error {
 		return err
 	}
 	return a.within(ctx, c, flags.at, func(ctx context.Context, id string) error {
+		if command != "" && a.inputToForward() {
+			shell := &shell{app: a, client: c, session: id}
+			return shell.run(ctx, &sandgatev1.StartRequest{
+				SessionId: id, Command: "bash", Args: []string{"-c", command}, Cwd: flags.cwd,
+				Timeout: cmp.Or(timeout, durationpb.New(commandTimeout)),
+			})
+		}
 		if command != "" {
 			return a.shellRun(ctx, c, &sandgatev1.ShellRequest{
 				SessionId: id, Command: command, Cwd: flags.cwd, Timeout: timeout, MaxOutputBytes: inlineOutput,
@@ -81,6 +100,21 @@ func (a *app) sh(ctx context.Context, command string, flags *shFlags) error {
 			SessionId: id, Command: "bash", Cwd: flags.cwd, Timeout: timeout,
 		})
 	})
+}
+
+// inputToForward reports whether standard input may hold something for a command. On a terminal it is
+// the shell's, not the command's: nobody expects `sandgate sh make` to wait for keys.
+func (a *app) inputToForward() bool {
+	f, ok := a.in.(*os.File)
+	if !ok {
+		return a.in != nil
+	}
+	info, err := f.Stat()
+	if _, isTerminal := terminalFD(f); err != nil || isTerminal {
+		return false // closed, or a terminal
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 // shellRun runs one command and streams its output.

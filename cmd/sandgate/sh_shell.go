@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"os/signal"
 	"sync"
@@ -213,11 +212,15 @@ func (s *shell) pump(ctx context.Context) {
 			if ctx.Err() != nil || connect.CodeOf(sendErr) == connect.CodeFailedPrecondition || connect.CodeOf(sendErr) == connect.CodeNotFound {
 				return // the program has ended, and its events say how
 			}
+			if _, isTerminal := terminalFD(s.app.in); sendErr != nil && !isTerminal {
+				message, _ := explain(sendErr)
+				s.app.notef("the rest of the input was not sent: %s", message)
+				err = sendErr
+			}
 		}
 		if err != nil {
-			if errors.Is(err, io.EOF) {
-				_, _ = s.client.processes.CloseStdin(ctx, &sandgatev1.CloseStdinRequest{SessionId: s.session, ProcessId: s.process}) // as above
-			}
+			// Whatever ended our input ends the program's, which would wait for more.
+			_, _ = s.client.processes.CloseStdin(ctx, &sandgatev1.CloseStdinRequest{SessionId: s.session, ProcessId: s.process}) // as above
 			return
 		}
 	}

@@ -19,7 +19,7 @@ func (a *app) toolsCommand() *cobra.Command {
 		Use:     "tools",
 		Short:   "Show the tools that models may call",
 		GroupID: groupUse,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    needsSubcommand,
 		Example: `  sandgate tools list
   sandgate tools describe python_run
@@ -32,9 +32,10 @@ func (a *app) toolsCommand() *cobra.Command {
 func (a *app) toolsList() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the tools",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List the tools",
+		Args:    noArguments,
 		RunE: interruptible(func(ctx context.Context, _ []string) error {
 			reply, err := a.catalogue(ctx)
 			if err != nil {
@@ -102,7 +103,8 @@ func (a *app) printTool(tool *sandgatev1.Tool) error {
 	if err := table(a.out, rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.out, "\nTry it:\n  sandgate call %s --json '{…}'\n", printable(tool.GetName()))
+	example := strings.ReplaceAll(exampleArguments(tool.GetInputSchema()), "'", `'\''`)
+	_, err := fmt.Fprintf(a.out, "\nTry it:\n  sandgate call %s --json '%s'\n", printable(tool.GetName()), printable(example))
 	return err
 }
 
