@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -103,7 +102,7 @@ func ownNames(fields protoreflect.FieldDescriptors, problem string) string {
 // argumentError says what is wrong with the arguments of a call. A decoder's text begins with its
 // own name and a position in a text that the caller has never seen; both are cut off.
 func argumentError(tool *catalog.Tool, problem string) error {
-	problem = regexp.MustCompile(`^\(line \d+:\d+\):\s*`).ReplaceAllString(withoutPrefix(problem), "")
+	problem = withoutPosition(withoutPrefix(problem))
 	if len(problem) > maxProblem {
 		problem = problem[:maxProblem] + "…"
 	}
@@ -113,4 +112,17 @@ func argumentError(tool *catalog.Tool, problem string) error {
 		hint = tool.Proto.GetName() + " takes: " + strings.Join(tool.Arguments, ", ") + ". ListTools has the schema."
 	}
 	return Errorf(connect.CodeInvalidArgument, ReasonInvalidArgument, hint, "arguments: %s", problem)
+}
+
+// withoutPosition takes a position, such as "(line 1:2): ", off the beginning of a text.
+func withoutPosition(problem string) string {
+	behind, ok := strings.CutPrefix(problem, "(line ")
+	if !ok {
+		return problem
+	}
+	position, text, ok := strings.Cut(behind, "):")
+	if !ok || strings.Trim(position, "0123456789:") != "" {
+		return problem
+	}
+	return strings.TrimLeft(text, " \t\u00a0")
 }

@@ -3,6 +3,9 @@ package gateway
 import (
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 )
@@ -53,5 +56,32 @@ func BenchmarkDispatch(b *testing.B) {
 		if _, err := t.call(b.Context(), req); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkUnmarshal decodes a small message with and without its values being counted: what is
+// allocated is the same.
+func BenchmarkUnmarshal(b *testing.B) {
+	const text = `{"sessionId":"ses_abcdefghij","code":"print(1+1)"}`
+	message := &sandgatev1.RunRequest{SessionId: "ses_abcdefghij", Code: "print(1+1)"}
+	wire, err := proto.Marshal(message)
+	if err != nil {
+		b.Fatal(err)
+	}
+	turns, data := newTurns(), []byte(text)
+	for name, decode := range map[string]func() error{
+		"proto":           func() error { return protoCodec{turns}.Unmarshal(wire, message) },
+		"proto, no count": func() error { return proto.Unmarshal(wire, message) },
+		"json":            func() error { return jsonCodec{"json", turns}.Unmarshal(data, message) },
+		"json, no count":  func() error { return protojson.Unmarshal(data, message) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := decode(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

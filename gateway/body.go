@@ -13,6 +13,8 @@ const (
 	bodyIdle  = 30 * time.Second // between two pieces
 	bodyTotal = 2 * time.Minute  // for all of a request that is not a stream
 	bodySlack = 64 << 10         // framing around a message
+	bodyFree  = 64 << 10         // of a body are not charged: small requests always find room
+	gzipMost  = 1032             // bytes come out of one of gzip
 )
 
 // body is the body of a request, counted and bounded in size and time.
@@ -22,7 +24,10 @@ type body struct {
 	timer   *time.Timer // fires when a read has taken too long
 	left    time.Duration
 	streams bool
+	packed  bool  // it is compressed
+	inURL   int64 // bytes of a compressed message that is no body
 	count   int64
+	share   share // of what all bodies may hold; a stream passes its bytes on and holds none
 
 	mu      sync.Mutex
 	stopped bool // the deadline must not be touched any more; guarded by mu
@@ -50,7 +55,42 @@ func (b *body) Read(into []byte) (int, error) {
 	b.timer.Stop()
 	b.left -= time.Since(start)
 	b.count += int64(n)
+	if chargeErr := b.share.grow(b.weight() - bodyFree); chargeErr != nil {
+		return n, chargeErr
+	}
 	return n, err
+}
+
+// charge lets what is read from now on count against a budget, and a compressed message in the URL at
+// once.
+func (b *body) charge(held *budget, r *http.Request) error {
+	if b.streams {
+		return nil
+	}
+	b.share.budget = held
+	for _, name := range []string{"Content-Encoding", "Connect-Content-Encoding", "Grpc-Encoding"} {
+		b.packed = b.packed || isPacked(r.Header.Get(name))
+	}
+	if r.Method == http.MethodGet && isPacked(r.URL.Query().Get("compression")) {
+		b.packed, b.inURL = true, int64(len(r.URL.RawQuery))
+	}
+	return b.share.grow(b.weight() - bodyFree)
+}
+
+func isPacked(encoding string) bool { return encoding != "" && encoding != "identity" }
+
+// weight returns how many bytes the request may hold. What a compressed one becomes is not known before
+// it is decompressed, and then it is too late to refuse it.
+func (b *body) weight() int64 {
+	if b.packed {
+		return b.count + min((b.count+b.inURL)*gzipMost, MaxMessageBytes)
+	}
+	return b.count
+}
+
+// decoded is called when the size of what the body has become is known.
+func (b *body) decoded(size int) {
+	b.share.shrink(max(bodyFree, b.count, int64(size)) - bodyFree)
 }
 
 // Close closes the body.
@@ -65,10 +105,12 @@ func (b *body) expire() {
 	}
 }
 
-// stop is called before the handler returns: the connection is not the request's any more then.
+// stop is called before the handler returns: the connection is not the request's any more then, and
+// what it held is given back.
 func (b *body) stop() {
 	b.timer.Stop()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stopped = true
+	b.share.shrink(0)
 }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"google.golang.org/protobuf/proto"
+
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
 
@@ -18,7 +20,8 @@ const sessionShown = len(sessionPrefix) + 8
 type call struct {
 	id        string // the request id
 	procedure string
-	last      atomic.Bool // nothing but the end of the stream comes after what is being sent
+	decoded   func(size int) // is told the request's size where that is not the body's; nil: it is
+	last      atomic.Bool    // nothing but the end of the stream comes after what is being sent
 
 	mu      sync.Mutex
 	session string            // as the request names it; guarded by mu
@@ -49,6 +52,13 @@ func (c *call) noteSession(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.session = id
+}
+
+// noteRequest is told the request when it has been decoded.
+func (c *call) noteRequest(message proto.Message) {
+	if c != nil && c.decoded != nil {
+		c.decoded(proto.Size(message))
+	}
 }
 
 func (c *call) noteTool(name string, status sandgatev1.Status) {

@@ -38,6 +38,7 @@ func (r *Registry) admit(ctx context.Context, req any) error {
 	if !ok {
 		return fmt.Errorf("%T is no message", req)
 	}
+	callFrom(ctx).noteRequest(message)
 	return validationError(r.validator.Validate(message))
 }
 

@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -12,9 +11,11 @@ import (
 )
 
 // jsonCodec reads and writes JSON like Connect's own, except that it refuses fields that a message
-// does not have: a limit with a letter missing would otherwise be no limit, and nobody would know.
+// does not have: a limit with a letter missing would otherwise be no limit, and nobody would know. It
+// bounds the values of what it reads.
 type jsonCodec struct {
-	name string // Connect knows the codec under two
+	name  string // Connect knows the codec under two
+	turns turns
 }
 
 // Name returns the name under which the protocol knows the codec.
@@ -33,7 +34,7 @@ func (jsonCodec) MarshalAppend(dst []byte, message any) ([]byte, error) {
 }
 
 // Unmarshal decodes a request. Its error says what would be right.
-func (jsonCodec) Unmarshal(data []byte, message any) error {
+func (c jsonCodec) Unmarshal(data []byte, message any) error {
 	msg, ok := message.(proto.Message)
 	switch {
 	case !ok:
@@ -41,10 +42,14 @@ func (jsonCodec) Unmarshal(data []byte, message any) error {
 	case len(data) == 0:
 		return errors.New("it is empty; the least is {}")
 	}
-	if err := protojson.Unmarshal(data, msg); err != nil {
-		return errors.New(explainJSON(msg.ProtoReflect().Descriptor(), err))
-	}
-	return nil
+	return c.turns.decode(len(data),
+		func() (int, error) { return jsonValues(data) },
+		func() error {
+			if err := protojson.Unmarshal(data, msg); err != nil {
+				return errors.New(explainJSON(msg.ProtoReflect().Descriptor(), err))
+			}
+			return nil
+		})
 }
 
 // explainJSON says what is wrong with a JSON text. A decoder's text begins with its own name.
@@ -66,5 +71,9 @@ func explainJSON(wanted protoreflect.MessageDescriptor, err error) string {
 // withoutPrefix takes the decoder's name off an error. It is followed by a space, or by one that does
 // not break, as the package chooses.
 func withoutPrefix(problem string) string {
-	return regexp.MustCompile(`^proto:[\s\x{00a0}]*(syntax error )?`).ReplaceAllString(problem, "")
+	problem, ok := strings.CutPrefix(problem, "proto:")
+	if !ok {
+		return problem
+	}
+	return strings.TrimPrefix(strings.TrimLeft(problem, " \t\u00a0"), "syntax error ")
 }

@@ -24,12 +24,12 @@ func (s *Sessions) specFor(req *sandgatev1.CreateSessionRequest) (sandbox.Spec, 
 		return sandbox.Spec{}, Errorf(connect.CodeInvalidArgument, ReasonInvalidArgument,
 			"Use one of: "+strings.Join(s.opts.Templates, ", ")+".", "template: there is none of this name")
 	}
-	limits := s.limitsFor(req.GetLimits())
-	if err := limits.Check(s.opts.Maximum); err != nil {
+	spec := sandbox.Spec{Template: template, Runtime: s.opts.Runtime, Limits: s.limitsFor(req.GetLimits())}
+	if err := spec.Check(s.opts.Maximum); err != nil {
 		return sandbox.Spec{}, Error(connect.CodeInvalidArgument, ReasonInvalidArgument,
 			"Change the named limit, or leave it out for the default.", err)
 	}
-	return sandbox.Spec{Template: template, Runtime: s.opts.Runtime, Limits: limits}, nil
+	return spec, nil
 }
 
 // limitsFor fills in what the caller left open: first with the operator's defaults, then with those

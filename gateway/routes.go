@@ -49,13 +49,16 @@ func (s *Server) newRoutes() map[string]*route {
 }
 
 // handlerBounds are the options that every handler has: how much it reads, and how it compresses.
+// All handlers must share one, as its large messages take turns.
 func handlerBounds() connect.HandlerOption {
+	turns := newTurns()
 	return connect.WithHandlerOptions(
 		connect.WithReadMaxBytes(MaxMessageBytes),
 		connect.WithCompressMinBytes(compressMinBytes),
 		withBoundedGzip(MaxMessageBytes),
-		connect.WithCodec(jsonCodec{"json"}),
-		connect.WithCodec(jsonCodec{"json; charset=utf-8"}),
+		connect.WithCodec(protoCodec{turns}),
+		connect.WithCodec(jsonCodec{"json", turns}),
+		connect.WithCodec(jsonCodec{"json; charset=utf-8", turns}),
 	)
 }
 

@@ -80,6 +80,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route) {
 	reply := newReplyWriter(w, r, c)
 	body := newBody(w, r.Body, target.streams)
 	defer body.stop()
+	refused := body.charge(s.held, r)
+	if body.packed {
+		c.decoded = body.decoded
+	}
 	inner := r.WithContext(withCall(r.Context(), c))
 	inner.Body = body
 	completed := false
@@ -93,7 +97,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route) {
 		}
 		s.record(inner.Context(), c, summary{code: replyCode(c, reply), wall: time.Since(start), in: body.count, out: reply.count})
 	}()
-	target.handler.ServeHTTP(reply, inner)
+	if refused != nil {
+		s.refuse(reply, inner, refused)
+	} else {
+		target.handler.ServeHTTP(reply, inner)
+	}
 	completed = true
 }
 

@@ -66,6 +66,7 @@ type Server struct {
 	doors     doors
 	routes    map[string]*route // by path
 	admission *admission
+	held      *budget // of request bodies
 	ready     *readiness
 	metrics   *metrics
 	errors    *connect.ErrorWriter
@@ -103,6 +104,7 @@ func NewServer(opts Options) (*Server, error) {
 		opts:      opts,
 		doors:     newDoors(opts.AllowedHosts, opts.AllowedOrigins),
 		admission: newAdmission(opts.MaxCalls),
+		held:      &budget{most: maxHeldBytes},
 		errors:    connect.NewErrorWriter(),
 		log:       opts.Logger,
 	}

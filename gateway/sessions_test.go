@@ -86,6 +86,9 @@ func TestCreateSessionRefuses(t *testing.T) {
 		"too little memory": {&sandgatev1.CreateSessionRequest{
 			Limits: &sandgatev1.Limits{MemoryBytes: 1},
 		}, "limits.memory_bytes is 1; the least that works is 134217728"},
+		"too little memory for a template": {&sandgatev1.CreateSessionRequest{
+			Template: "data", Limits: &sandgatev1.Limits{MemoryBytes: 128 * sandbox.MiB},
+		}, "limits.memory_bytes is 134217728; the template data needs at least 201326592"},
 		"above the maximum": {&sandgatev1.CreateSessionRequest{
 			Limits: &sandgatev1.Limits{CpuMillis: 4000},
 		}, "limits.cpu_millis is 4000; this gateway allows at most 2000"},

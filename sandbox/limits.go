@@ -50,6 +50,23 @@ func minimumLimits() Limits {
 	}
 }
 
+// dataMemory is the least memory with which the template "data" starts, with some to work in. Under
+// gVisor its kernel, whose packages are loaded, does not come up in less than 160 MiB.
+const dataMemory = 192 * MiB
+
+// Check is [Limits.Check] with what the template needs besides.
+func (s Spec) Check(maximum Limits) error {
+	err := s.Limits.Check(maximum)
+	if s.Template != "data" || s.Limits.MemoryBytes >= dataMemory {
+		return err
+	}
+	short := fmt.Errorf("limits.memory_bytes is %d; the template data needs at least %d", s.Limits.MemoryBytes, dataMemory)
+	if err == nil {
+		return short
+	}
+	return fmt.Errorf("%w; %w", err, short)
+}
+
 // WithDefaults returns the limits with every zero field filled in.
 func (l Limits) WithDefaults() Limits {
 	def := DefaultLimits()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -177,6 +178,32 @@ func TestLimits(t *testing.T) {
 	} {
 		if err := l.WithDefaults().Check(sandbox.Limits{CPUMillis: 4000, MemoryBytes: 8 * sandbox.GiB}); err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestSpecs(t *testing.T) {
+	const told = "the template data needs at least 201326592"
+	for name, test := range map[string]struct {
+		template string
+		memory   int64
+		wants    []string // parts of the error; none: it is fine
+	}{
+		"python":             {"python", 128 * sandbox.MiB, nil},
+		"data":               {"data", 192 * sandbox.MiB, nil},
+		"data, a byte short": {"data", 192*sandbox.MiB - 1, []string{told}},
+		"data, far too low":  {"data", 1 << 20, []string{told, "the least that works is 134217728"}},
+		"python, too low":    {"python", 1 << 20, []string{"the least that works is 134217728"}},
+	} {
+		spec := sandbox.Spec{Template: test.template, Limits: sandbox.Limits{MemoryBytes: test.memory}.WithDefaults()}
+		err := spec.Check(sandbox.Limits{})
+		if (err == nil) != (len(test.wants) == 0) {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, want := range test.wants {
+			if err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v does not say %q", name, err, want)
+			}
 		}
 	}
 }

@@ -52,7 +52,7 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 }
 
 func (d *Driver) checkSpec(spec sandbox.Spec) error {
-	if err := spec.Limits.Check(sandbox.Limits{}); err != nil {
+	if err := spec.Check(sandbox.Limits{}); err != nil {
 		return err
 	}
 	if spec.Template == "" || strings.Trim(spec.Template, "abcdefghijklmnopqrstuvwxyz") != "" {

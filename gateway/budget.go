@@ -1,0 +1,47 @@
+package gateway
+
+import (
+	"sync/atomic"
+
+	"connectrpc.com/connect"
+)
+
+// maxHeldBytes bounds the request bodies that all calls hold together. A buffer that grows may be
+// twice as large as what is in it, and what is decoded lies beside it, so that the gateway's memory
+// may be up to four times this.
+const maxHeldBytes = 256 << 20
+
+// budget bounds how many bytes of requests all calls hold together.
+type budget struct {
+	most int64
+	used atomic.Int64
+}
+
+// share is what one call has of a budget. One goroutine uses it.
+type share struct {
+	budget *budget // nil: there is no bound
+	taken  int64
+}
+
+// grow makes the share at least so large, or says that the budget is used up.
+func (s *share) grow(to int64) error {
+	lacking := to - s.taken
+	if s.budget == nil || lacking <= 0 {
+		return nil
+	}
+	if s.budget.used.Add(lacking) > s.budget.most {
+		s.budget.used.Add(-lacking)
+		return Errorf(connect.CodeResourceExhausted, ReasonOverloaded,
+			"Try again in a moment, with fewer large requests at once.", "the gateway holds %d MiB of requests already", s.budget.most>>20)
+	}
+	s.taken = to
+	return nil
+}
+
+// shrink gives back what is more than so much.
+func (s *share) shrink(to int64) {
+	if s.budget != nil && s.taken > to {
+		s.budget.used.Add(to - s.taken)
+		s.taken = to
+	}
+}
