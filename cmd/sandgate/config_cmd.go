@@ -22,7 +22,7 @@ func (a *app) configCommand() *cobra.Command {
 		Use:     "config",
 		Short:   "Check and show a gateway's settings",
 		GroupID: groupRun,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    needsSubcommand,
 		Long:    configLong,
 		Example: `  sandgate config check /etc/sandgate/config.yaml
@@ -67,7 +67,7 @@ func (a *app) configShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Show every setting, its value and where that came from",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			// What is wrong is shown after the settings that could be read.
 			loaded, problems := config.Load(config.Input{File: file, Env: a.env, Names: a.names})

@@ -18,7 +18,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		Use:     "doctor",
 		Short:   "Say whether this host is fit to serve, and what to do",
 		GroupID: groupRun,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		Long: `Looks at the engine, its runtimes, the kernel's walls, the sandbox image and the disk,
 and says for each what it means and what to do. It changes nothing. The exit code is 1
 where "sandgate serve" would refuse to start.`,

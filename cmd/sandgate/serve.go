@@ -31,7 +31,7 @@ func (a *app) serveCommand() *cobra.Command {
 		Use:     "serve",
 		Short:   "Run the gateway",
 		GroupID: groupRun,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		Long: `Answers Connect, gRPC and gRPC-Web on one loopback port, and runs what it is asked to
 in sandboxes of the Docker engine. It refuses to start on a host that "sandgate doctor"
 finds unfit.

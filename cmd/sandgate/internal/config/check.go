@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/sandgate/sandgate/sandbox"
 )
 
 // check reports what is wrong with values that can each be read.
@@ -27,6 +29,11 @@ func check(c *Config) Problems {
 	}
 	if err := c.DefaultLimits.WithDefaults().Check(c.MaxLimits); err != nil {
 		add("default_*", err.Error())
+	}
+	if data := (sandbox.Spec{Template: "data", Limits: c.DefaultLimits.WithDefaults()}); c.PoolData > 0 && len(problems) == 0 {
+		if err := data.Check(c.MaxLimits); err != nil {
+			add("pool_data", err.Error())
+		}
 	}
 	if c.Image == "" {
 		add("image", "must name the sandbox image, such as "+DefaultImage)

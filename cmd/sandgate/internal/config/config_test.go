@@ -156,6 +156,7 @@ func TestProblems(t *testing.T) {
 		"state dir":      {file: "state_dir: here", want: []string{"state_dir: must be an absolute path"}},
 		"image":          {file: "image:", want: []string{"image: must name the sandbox image"}},
 		"limits":         {file: "default_memory: 1GiB\nmax_memory: 512MiB", want: []string{"limits.memory_bytes is 1073741824; this gateway allows at most"}},
+		"data":           {file: "default_memory: 150MiB\ndefault_workspace: 64MiB", want: []string{"pool_data: limits.memory_bytes"}},
 		"hosts":          {file: "allowed_hosts: 'https://a'", want: []string{"must be a host name"}},
 		"origins":        {file: "allowed_origins: a.example", want: []string{"must look like https://example.org"}},
 		"many":           {file: "pool_data: x\nlisten: y", want: []string{"pool_data", "listen"}},
