@@ -25,7 +25,7 @@ func check(c *Config) Problems {
 	}
 	checkTLS(c, add)
 	if !filepath.IsAbs(c.StateDir) {
-		add("state_dir", "must be an absolute path")
+		add("state_dir", strconv.Quote(c.StateDir)+" must be an absolute path")
 	}
 	if err := c.DefaultLimits.WithDefaults().Check(c.MaxLimits); err != nil {
 		add("default_*", err.Error())

@@ -153,7 +153,7 @@ func TestProblems(t *testing.T) {
 		"tls":            {file: "tls_cert: /x", want: []string{"tls_cert and tls_key go together"}},
 		"tls files":      {file: "tls_cert: /nonexistent/c\ntls_key: /nonexistent/k", want: []string{"tls_cert: cannot be read", "tls_key: cannot be read"}},
 		"tls not PEM":    {file: "tls_cert: /etc/passwd\ntls_key: /etc/passwd", want: []string{"are no certificate and its key"}},
-		"state dir":      {file: "state_dir: here", want: []string{"state_dir: must be an absolute path"}},
+		"state dir":      {file: "state_dir: here", want: []string{"state_dir: \"here\" must be an absolute path"}},
 		"image":          {file: "image:", want: []string{"image: must name the sandbox image"}},
 		"limits":         {file: "default_memory: 1GiB\nmax_memory: 512MiB", want: []string{"limits.memory_bytes is 1073741824; this gateway allows at most"}},
 		"data":           {file: "default_memory: 150MiB\ndefault_workspace: 64MiB", want: []string{"pool_data: limits.memory_bytes"}},
