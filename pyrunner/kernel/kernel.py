@@ -116,7 +116,6 @@ def run(request, fds, matplotlib_cache):
             _become(request, request["cwd"])
             _tell(b"ready")
             kernel = _prepare()
-            _rehearse(kernel)
     except Closed:
         _exit(0)
     except BaseException as exc:
@@ -168,7 +167,10 @@ def _tell(op):
 
 
 def _rehearse(kernel):
-    """Rehearses; that it fails, for want of memory, is no reason to fail."""
+    """Rehearses; that it fails, for want of memory, is no reason to fail.
+
+    Only a held kernel does: what it touches is memory, of which an idle session with a lean one has none to spare.
+    """
     try:
         rehearse(kernel.session.compiler)
     except Exception:

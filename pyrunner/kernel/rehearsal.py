@@ -1,8 +1,8 @@
 """Doing once, before anybody waits for it, what every cell does.
 
 A fork shares its pages with the zygote until it writes to them, if only to count a reference; then the page is
-copied, and under gVisor that takes tens of microseconds. So what the first cell would touch is touched here, between
-"ready" and that cell.
+copied, and under gVisor that takes tens of microseconds. So what the first cell would touch is touched here, while a
+kernel waits for somebody to need it.
 """
 
 from sandgate_kernel.display import bundle_of
