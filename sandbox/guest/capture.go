@@ -106,8 +106,8 @@ func (g *Guest) spoolName(stream string) string {
 }
 
 // takeInline returns how much of each of its two streams a call may return, and what to call when it
-// has. More than the default is granted while all calls together stay within a budget, since the
-// guest holds it in memory; beyond, the default applies, and the file has the rest.
+// has. More than the default is granted while all calls together stay within a budget, since what a
+// slow caller has not taken waits in memory; beyond, the default applies, and the file has the rest.
 func (g *Guest) takeInline(wanted int64) (limit int64, release func()) {
 	extra := 2 * (wanted - defaultInline)
 	switch {
