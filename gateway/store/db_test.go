@@ -1,30 +1,54 @@
 package store_test
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/sandgate/sandgate/gateway/store"
+	"github.com/sandgate/sandgate/gateway/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+var server *storetest.Postgres
 
-func open(t *testing.T, path string) *store.DB {
-	t.Helper()
-	db, err := store.Open(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
+func TestMain(m *testing.M) {
+	var err error
+	if server, err = storetest.StartPostgres(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	code := m.Run()
+	if err := errors.Join(server.Stop(), goleak.Find()); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// sources make an empty database of each kind.
+var sources = map[string]func(t *testing.T) string{
+	"sqlite": func(t *testing.T) string {
+		return filepath.Clean(filepath.Join(t.TempDir(), "a dir?", "..", "state#1.db"))
+	},
+	"postgres": func(t *testing.T) string {
+		t.Helper()
+		source, err := server.Database(t.Context())
+		do(t, err)
+		return source
+	},
+}
+
+func open(t *testing.T, source, owner string) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), store.Options{Source: source, Owner: owner})
+	do(t, err)
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)
@@ -33,155 +57,91 @@ func open(t *testing.T, path string) *store.DB {
 	return db
 }
 
+// do fails the test at the first error.
+func do(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sessions(t *testing.T, db *store.DB) []store.Session {
+	t.Helper()
+	got, err := db.Sessions(t.Context())
+	do(t, err)
+	return got
+}
+
+func generation(t *testing.T, db *store.DB) int64 {
+	t.Helper()
+	n, err := db.IdentityGeneration(t.Context())
+	do(t, err)
+	return n
+}
+
 func example(id string) store.Session {
 	now := time.UnixMilli(1_700_000_000_123)
 	return store.Session{
-		ID: id, SandboxID: "box-" + id, Spec: []byte(`{"Template":"python"}`),
+		ID: id, Tenant: "acme", SandboxID: "box-" + id, Spec: []byte(`{"Template":"python"}`),
 		Metadata:  map[string]string{"k": "v'; DROP TABLE sessions; --"},
 		CreatedAt: now, IdleTimeout: 600 * time.Second,
 		IdleExpiresAt: now.Add(600 * time.Second), HardExpiresAt: now.Add(24 * time.Hour),
 	}
 }
 
-func TestSessionsSurviveReopening(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a dir?", "..", "state#1.db")
-	first, err := store.Open(t.Context(), filepath.Clean(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := example("one")
-	if err := first.Put(t.Context(), want); err != nil {
-		t.Fatal(err)
-	}
-	if err := first.Put(t.Context(), example("two")); err != nil {
-		t.Fatal(err)
-	}
-	if err := first.Delete(t.Context(), "two"); err != nil {
-		t.Fatal(err)
-	}
-	lease := store.Lease{ID: "one", IdleTimeout: time.Minute, IdleExpiresAt: want.CreatedAt.Add(time.Hour)}
-	if err := first.Renew(t.Context(), []store.Lease{lease, {ID: "unknown"}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
-	want.IdleTimeout, want.IdleExpiresAt = lease.IdleTimeout, lease.IdleExpiresAt
-
-	got, err := open(t, filepath.Clean(path)).Sessions(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]store.Session{want}, got); diff != "" {
-		t.Errorf("sessions after reopening (-want +got):\n%s", diff)
-	}
-}
-
-func TestPutReplaces(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "s.db"))
-	session := example("one")
-	for _, reason := range []string{"", "its sandbox died"} {
-		session.LostReason = reason
-		if err := db.Put(t.Context(), session); err != nil {
-			t.Fatal(err)
+func TestOpenRefusesWhatItDoesNotKnow(t *testing.T) {
+	for what, source := range map[string]string{
+		"a file in a directory that does not exist": filepath.Join(t.TempDir(), "no", "such", "dir", "s.db"),
+		"a directory":                   t.TempDir(),
+		"a server that does not answer": "postgres://u:secret-word@" + url(t.TempDir()) + "/none",
+		"a URL that is none":            "postgres://u:secret-word@[::1/none",
+	} {
+		db, err := store.Open(t.Context(), store.Options{Source: source})
+		if err == nil {
+			t.Errorf("opened %s", what)
+			_ = db.Close()
+		} else if strings.Contains(err.Error(), "secret-word") {
+			t.Errorf("the error for %s shows the password: %v", what, err)
 		}
 	}
-	got, err := db.Sessions(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != 1 || got[0].LostReason != "its sandbox died" {
-		t.Errorf("got %+v", got)
-	}
 }
 
-func TestWritesAtOnce(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "s.db"))
-	var all sync.WaitGroup
-	for i := range 300 {
-		all.Go(func() {
-			if err := db.Put(context.WithoutCancel(t.Context()), example(fmt.Sprint(i))); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	got, err := db.Sessions(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != 300 {
-		t.Errorf("%d of 300 sessions kept", len(got))
-	}
-}
-
-func TestWriteAfterClose(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "s.db"))
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Put(t.Context(), example("one")); !errors.Is(err, store.ErrClosed) {
-		t.Errorf("Put after Close: %v", err)
-	}
-}
-
-func TestWriteOfACallerWhoLeft(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "s.db"))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	// The write may or may not be made; the store must work afterwards.
-	_ = db.Put(ctx, example("left"))
-	if err := db.Put(t.Context(), example("stayed")); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestOpenRefusesWhatItDoesNotKnow(t *testing.T) {
-	if _, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "no", "such", "dir", "s.db")); err == nil {
-		t.Error("opened a file in a directory that does not exist")
-	}
-	if _, err := store.Open(t.Context(), t.TempDir()); err == nil {
-		t.Error("opened a directory")
-	}
-}
+// url returns a folder as the host of a URL.
+func url(folder string) string { return strings.ReplaceAll(folder, "/", "%2F") }
 
 func TestOpenRefusesAFileOfANewerGateway(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.db")
-	open(t, path)
-	raw, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = raw.Close() }()
-	if _, err := raw.ExecContext(t.Context(), "PRAGMA user_version = 1000"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "version 1000") {
+	open(t, path, "a")
+	raw(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (1000, 1)")
+	if _, err := store.Open(t.Context(), store.Options{Source: path}); err == nil || !strings.Contains(err.Error(), "version 1000") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestLose(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "s.db"))
-	if err := db.Put(t.Context(), example("one")); err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range []string{"one", "deleted before"} {
-		if err := db.Lose(t.Context(), id, "it died"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := db.Sessions(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != 1 || got[0].LostReason != "it died" {
+// TestFileOfAnOlderGateway opens a file that was written before tenants existed.
+func TestFileOfAnOlderGateway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.db")
+	raw(t, path, `CREATE TABLE sessions (id TEXT PRIMARY KEY, sandbox_id TEXT NOT NULL, spec BLOB NOT NULL, metadata BLOB NOT NULL,
+		created_at INTEGER NOT NULL, idle_timeout INTEGER NOT NULL, idle_expires_at INTEGER NOT NULL, hard_expires_at INTEGER NOT NULL,
+		lost_reason TEXT NOT NULL) STRICT, WITHOUT ROWID;
+		INSERT INTO sessions VALUES ('ses_old', 'box', x'7b7d', x'7b2261223a2262227d', 1, 2, 3, 4, '');
+		PRAGMA user_version = 1`)
+	got := sessions(t, open(t, path, "a"))
+	if len(got) != 1 || got[0].ID != "ses_old" || got[0].Tenant != "default" || got[0].Metadata["a"] != "b" {
 		t.Errorf("got %+v", got)
 	}
 }
 
+func raw(t *testing.T, path, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	do(t, err)
+	_, err = db.ExecContext(t.Context(), statement)
+	do(t, err, db.Close())
+}
+
 func BenchmarkPut(b *testing.B) {
-	db, err := store.Open(b.Context(), filepath.Join(b.TempDir(), "s.db"))
+	db, err := store.Open(b.Context(), store.Options{Source: filepath.Join(b.TempDir(), "s.db")})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -3,28 +3,41 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"slices"
+)
+
+// durability says what a change survives once its write has returned.
+type durability int
+
+const (
+	// outlivesProcess: the death of this process. Enough for what dies with the host, as a sandbox
+	// does.
+	outlivesProcess durability = iota
+	// outlivesHost: the death of the host, too.
+	outlivesHost
 )
 
 // maxBatch bounds how many writes share a commit.
 const maxBatch = 128
 
-// write hands a change to the writer and waits until it is on the disk. If ctx ends first, the
-// change may be made all the same.
-func (d *DB) write(ctx context.Context, apply func(tx *sql.Tx) error) error {
-	w := &write{apply: apply, result: make(chan error, 1)}
+// write hands a change to the writer and waits until it is made. If ctx ends first, the change may
+// be made all the same.
+func (d *DB) write(ctx context.Context, lasts durability, apply func(tx *sql.Tx) error) error {
+	w := &write{apply: apply, lasts: lasts, result: make(chan error, 1)}
 	select {
 	case d.writes <- w:
 	case <-d.done:
 		return ErrClosed
 	case <-ctx.Done():
-		return fmt.Errorf("wait for the session store: %w", ctx.Err())
+		return fmt.Errorf("wait for the store: %w", ctx.Err())
 	}
 	select {
 	case err := <-w.result:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("wait for the session store: %w", ctx.Err())
+		return fmt.Errorf("wait for the store: %w", ctx.Err())
 	}
 }
 
@@ -66,9 +79,18 @@ func (d *DB) commit(batch []*write) {
 	}
 }
 
-func (d *DB) transact(batch []*write) error {
+func (d *DB) transact(batch []*write) (err error) {
 	// A caller that leaves does not undo the changes of others, so no caller's context is used.
-	tx, err := d.db.BeginTx(context.Background(), nil)
+	ctx := context.Background()
+	conn, err := d.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if err := d.flushes(ctx, conn, batch); err != nil {
+		return err
+	}
+	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -80,6 +102,22 @@ func (d *DB) transact(batch []*write) error {
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// flushes sets whether the next commit of an SQLite connection waits for the disk. PostgreSQL's
+// commits all do.
+func (d *DB) flushes(ctx context.Context, conn *sql.Conn, batch []*write) error {
+	if d.postgres {
+		return nil
+	}
+	mode := "PRAGMA synchronous = NORMAL"
+	if slices.ContainsFunc(batch, func(w *write) bool { return w.lasts == outlivesHost }) {
+		mode = "PRAGMA synchronous = FULL"
+	}
+	if _, err := conn.ExecContext(ctx, mode); err != nil {
+		return fmt.Errorf("choose how to flush: %w", err)
 	}
 	return nil
 }
