@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/sandgate/sandgate/gateway/identity"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
 
@@ -20,6 +21,7 @@ const sessionShown = len(sessionPrefix) + 8
 type call struct {
 	id        string // the request id
 	procedure string
+	principal *identity.Principal
 	decoded   func(size int) // is told the request's size where that is not the body's; nil: it is
 	last      atomic.Bool    // nothing but the end of the stream comes after what is being sent
 

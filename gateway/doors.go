@@ -15,12 +15,16 @@ import (
 // errNotLoopback says why an address is refused.
 var errNotLoopback = errors.New("without keys anybody who can connect can run code, so only a loopback address such as 127.0.0.1 or [::1] may be listened on")
 
-// Listen opens a TCP listener on a loopback address, such as `127.0.0.1:7777` or `localhost:0`. It
-// refuses every other address before anything is opened.
-func Listen(ctx context.Context, address string) (net.Listener, error) {
+// Listen opens a TCP listener, such as on `127.0.0.1:7777` or `localhost:0`. For an open gateway,
+// which lets anyone in, it refuses every address that is not loopback before anything is opened.
+func Listen(ctx context.Context, address string, open bool) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
+	}
+	var config net.ListenConfig
+	if !open {
+		return config.Listen(ctx, "tcp", address)
 	}
 	if host == "" {
 		return nil, fmt.Errorf("listen on %q: %w", address, errNotLoopback)
@@ -34,7 +38,6 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 			return nil, fmt.Errorf("listen on %q: %w", address, errNotLoopback)
 		}
 	}
-	var config net.ListenConfig
 	var errs []error
 	for _, ip := range ips {
 		listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(ip.Unmap().String(), port))
@@ -60,9 +63,9 @@ func checkLoopback(address net.Addr) error {
 	}
 }
 
-// doors decide who may talk to the gateway at all. While it has no keys, two things keep a web page
-// in the user's browser from calling it: the Host must be a name of the gateway's own, which a
-// rebound DNS name is not, and a request with an Origin was made by a page.
+// doors decide who may talk to the gateway at all. Two things keep a web page in the user's browser
+// from calling it: a request with an Origin was made by a page; and while the gateway is open, with
+// no keys, the Host must be a name of its own, which a rebound DNS name is not.
 type doors struct {
 	hosts   map[string]bool
 	origins map[string]bool
@@ -79,8 +82,8 @@ func newDoors(hosts, origins []string) doors {
 	return d
 }
 
-func (d doors) check(r *http.Request) error {
-	if !d.knows(r.Host) {
+func (d doors) check(r *http.Request, open bool) error {
+	if open && !d.knows(r.Host) {
 		return Errorf(connect.CodePermissionDenied, ReasonHostRefused,
 			"Address the gateway as localhost or by a loopback address, or have its operator allow the name.",
 			"the Host of the request is not a name of this gateway")

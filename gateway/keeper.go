@@ -175,7 +175,7 @@ func (s *Sessions) Recover(ctx context.Context, reconcile func(keep func(sandbox
 func (s *Sessions) resume(all []*session) {
 	for _, sess := range all {
 		s.mu.Lock()
-		s.all[sess.id] = sess
+		s.all[sess.owned()] = sess
 		s.mu.Unlock()
 		if sess.sandbox == nil {
 			s.lose(sess, goneReason)

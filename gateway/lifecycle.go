@@ -12,6 +12,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/sandbox"
 )
 
@@ -54,7 +55,7 @@ func NewSessions(opts SessionOptions) (*Sessions, error) {
 	s := &Sessions{
 		opts: opts,
 		base: time.Now(),
-		all:  make(map[string]*session),
+		all:  make(map[owned]*session),
 		wake: make(chan struct{}, 1),
 		stop: make(chan struct{}),
 	}
@@ -66,7 +67,7 @@ func NewSessions(opts SessionOptions) (*Sessions, error) {
 }
 
 // create makes a session. When it returns one, the session survives a crash of the gateway.
-func (s *Sessions) create(ctx context.Context, spec sandbox.Spec, lease lease, metadata map[string]string) (*session, error) {
+func (s *Sessions) create(ctx context.Context, tenant string, spec sandbox.Spec, lease lease, metadata map[string]string) (*session, error) {
 	if err := s.reserve(); err != nil {
 		return nil, err
 	}
@@ -79,6 +80,7 @@ func (s *Sessions) create(ctx context.Context, spec sandbox.Spec, lease lease, m
 	now := time.Now()
 	sess := &session{
 		id:         newSessionID(),
+		tenant:     tenant,
 		sandboxID:  box.ID(),
 		sandbox:    box,
 		spec:       spec,
@@ -164,7 +166,7 @@ func (s *Sessions) adopt(sess *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending--
-	s.all[sess.id] = sess
+	s.all[sess.owned()] = sess
 	if s.closed {
 		s.endLocked(sess)
 		return false
@@ -197,13 +199,13 @@ func (s *Sessions) forget(ctx context.Context, sess *session) {
 
 // end begins the end of a session, or joins one that has begun. What it returns is closed when
 // nothing is left.
-func (s *Sessions) end(id string) (<-chan struct{}, error) {
+func (s *Sessions) end(p *identity.Principal, id string) (<-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sess := s.all[id]; sess != nil && sess.ending {
+	if sess := s.find(p, id); sess != nil && sess.ending {
 		return sess.ended, nil
 	}
-	sess, err := s.known(id)
+	sess, err := s.known(p, id)
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +223,7 @@ func (s *Sessions) endLocked(sess *session) {
 		s.forget(ctx, sess)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		delete(s.all, sess.id)
+		delete(s.all, sess.owned())
 		close(sess.ended)
 	})
 }

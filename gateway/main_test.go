@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/store"
 	"github.com/sandgate/sandgate/sandbox"
 )
@@ -218,3 +219,13 @@ var errBoom = errors.New("boom at /var/lib/secret")
 
 // pass lets time go by; inside synctest it costs none.
 func pass(d time.Duration) { <-time.After(d) }
+
+// anybody is a context of whoever calls a gateway without keys, outside of any call.
+func anybody(ctx context.Context) context.Context {
+	return as(ctx, identity.Anyone())
+}
+
+// as is a context of a caller, outside of any call.
+func as(ctx context.Context, caller *identity.Principal) context.Context {
+	return withCall(ctx, &call{principal: caller, ended: true})
+}

@@ -20,6 +20,7 @@ import (
 // It is filled by one goroutine before the server is made, and only read afterwards.
 type Registry struct {
 	catalog   *catalog.Catalog
+	access    access
 	validator protovalidate.Validator
 	rpcs      map[string]*rpc            // by procedure
 	renderers map[string]func() Renderer // by tool name
@@ -50,6 +51,7 @@ func NewRegistry() *Registry {
 		r.errs = append(r.errs, err)
 		return r
 	}
+	r.access = newAccess(r.catalog)
 	if r.validator, err = protovalidate.New(); err != nil {
 		r.errs = append(r.errs, fmt.Errorf("make the validator: %w", err))
 		return r

@@ -33,7 +33,7 @@ func (s *Server) newRoutes() map[string]*route {
 	_, health := grpchealth.NewHandler(newHealth(s.ready, services), bounds)
 	for _, method := range []string{"Check", "Watch"} {
 		path := "/" + grpchealth.HealthV1ServiceName + "/" + method
-		routes[path] = &route{procedure: path, handler: health, enveloped: method == "Watch"}
+		routes[path] = &route{procedure: path, handler: health, enveloped: method == "Watch", public: true}
 	}
 	reflector := grpcreflect.NewStaticReflector(append(services, grpchealth.HealthV1ServiceName)...)
 	for _, name := range []string{grpcreflect.ReflectV1ServiceName, grpcreflect.ReflectV1AlphaServiceName} {

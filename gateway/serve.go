@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+
+	"github.com/sandgate/sandgate/gateway/identity"
 )
 
 // RequestIDHeader carries the name of a call, the caller's if it is fit, in both directions.
@@ -23,7 +25,7 @@ const maxText = 4 << 10
 // ServeHTTP serves one request: the doors first, then the pages that probes ask for, then RPCs.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	newReplyWriter(w, r, nil).extend() // the connection may have a deadline of the request before
-	if err := s.doors.check(r); err != nil {
+	if err := s.doors.check(r, s.opts.Authenticator.Open()); err != nil {
 		s.refuse(w, r, err)
 		return
 	}
@@ -39,6 +41,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	target := s.routes[r.URL.Path]
+	principal, err := s.whoMay(w, r, target)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
 	if wrong := misfitOf(r, target); wrong != nil {
 		if target != nil {
 			s.metrics.call(target.procedure, "", summary{code: wrong.code.String()})
@@ -51,7 +58,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.admission.leave()
-	s.serve(w, r, target)
+	s.serve(w, r, target, principal)
+}
+
+// whoMay returns who sends a request, if they may make the call that it is for. Whoever is not let in
+// learns nothing, not even what there is; only the health service is for everybody.
+func (s *Server) whoMay(w http.ResponseWriter, r *http.Request, target *route) (*identity.Principal, error) {
+	if target != nil && target.public {
+		return &identity.Principal{}, nil
+	}
+	principal, err := s.authenticate(w, r)
+	if err != nil || target == nil {
+		return principal, err
+	}
+	return principal, s.access.check(principal, target.procedure)
 }
 
 // page serves a probe's page, which is read and never written.
@@ -73,9 +93,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // serve runs one RPC that was let in.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route, principal *identity.Principal) {
 	start := time.Now()
-	c := &call{id: requestID(r.Header), procedure: target.procedure}
+	c := &call{id: requestID(r.Header), procedure: target.procedure, principal: principal}
 	w.Header().Set(RequestIDHeader, c.id)
 	reply := newReplyWriter(w, r, c)
 	body := newBody(w, r.Body, target.streams)
@@ -120,9 +140,12 @@ func (s *Server) record(ctx context.Context, c *call, sum summary) {
 	c.mu.Unlock()
 	s.metrics.call(c.procedure, tool, sum)
 	level := slog.LevelInfo
-	attrs := make([]slog.Attr, 0, 12)
+	attrs := make([]slog.Attr, 0, 14)
 	attrs = append(attrs, slog.String("id", c.id), slog.String("procedure", c.procedure), slog.String("code", sum.code),
 		slog.Duration("wall", sum.wall), slog.Int64("bytes_in", sum.in), slog.Int64("bytes_out", sum.out))
+	if c.principal.ID != "" {
+		attrs = append(attrs, slog.String("tenant", c.principal.Tenant), slog.String("key", c.principal.ID))
+	}
 	if session != "" {
 		attrs = append(attrs, slog.String("session", shown(session)))
 	}

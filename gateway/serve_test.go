@@ -65,7 +65,7 @@ func newRig(tb testing.TB, change func(*Options)) *rig {
 	if g.server, err = NewServer(opts); err != nil {
 		tb.Fatal(err)
 	}
-	listener, err := Listen(tb.Context(), "127.0.0.1:0")
+	listener, err := Listen(tb.Context(), "127.0.0.1:0", true)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func newRig(tb testing.TB, change func(*Options)) *rig {
 func registerFakes(g *rig, r *Registry) {
 	Stream(r, sandgatev1connect.PythonServiceRunProcedure, g.python)
 	Unary(r, sandgatev1connect.FileServiceReadProcedure, func(ctx context.Context, req *sandgatev1.ReadRequest) (*sandgatev1.ReadResponse, error) {
-		if _, err := g.sessions.Sandbox(ctx, req.GetSessionId()); err != nil {
+		if _, err := g.sessions.Sandbox(anybody(ctx), req.GetSessionId()); err != nil {
 			return nil, err
 		}
 		switch req.GetPath() {
@@ -124,7 +124,7 @@ func registerFakes(g *rig, r *Registry) {
 
 // python obeys its code: the name of what to do.
 func (g *rig) python(ctx context.Context, req *sandgatev1.RunRequest, send func(*sandgatev1.RunResponse) error) error {
-	if _, err := g.sessions.Sandbox(ctx, req.GetSessionId()); err != nil {
+	if _, err := g.sessions.Sandbox(anybody(ctx), req.GetSessionId()); err != nil {
 		return err
 	}
 	result := &sandgatev1.RunResult{
@@ -242,7 +242,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := Listen(t.Context(), "localhost:0")
+	listener, err := Listen(t.Context(), "localhost:0", true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -466,7 +466,7 @@ func TestServeRefusesOtherAddresses(t *testing.T) {
 	}
 	defer server.stop()
 	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:80", "example.invalid:80", "nonsense"} {
-		if listener, err := Listen(t.Context(), address); err == nil {
+		if listener, err := Listen(t.Context(), address, true); err == nil {
 			t.Errorf("listened on %s", listener.Addr())
 			_ = listener.Close()
 		}

@@ -40,6 +40,8 @@ type Options struct {
 	Registry *Registry
 	// Sessions are counted in the metrics. Nil: they are not.
 	Sessions *Sessions
+	// Authenticator says who calls. Nil: anyone may, as one tenant.
+	Authenticator Authenticator
 	// Logger gets one line a call. Nil means slog.Default.
 	Logger *slog.Logger
 	// MaxCalls bounds the calls that are served at once. Zero means 512.
@@ -64,6 +66,7 @@ type Server struct {
 	opts      Options
 	http      *http.Server
 	doors     doors
+	access    access
 	routes    map[string]*route // by path
 	admission *admission
 	held      *budget // of request bodies
@@ -82,6 +85,8 @@ type route struct {
 	streams bool
 	// enveloped tells that request or reply is a stream, whose messages have envelopes.
 	enveloped bool
+	// public tells that it is served without asking who calls.
+	public bool
 	// gettable tells that the RPC may be called with GET.
 	gettable bool
 }
@@ -97,12 +102,16 @@ func NewServer(opts Options) (*Server, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
+	if opts.Authenticator == nil {
+		opts.Authenticator = anyone{}
+	}
 	if opts.MaxCalls == 0 {
 		opts.MaxCalls = defaultMaxCalls
 	}
 	s := &Server{
 		opts:      opts,
 		doors:     newDoors(opts.AllowedHosts, opts.AllowedOrigins),
+		access:    opts.Registry.access,
 		admission: newAdmission(opts.MaxCalls),
 		held:      &budget{most: maxHeldBytes},
 		errors:    connect.NewErrorWriter(),
@@ -155,11 +164,13 @@ func (s *Server) newHTTP() error {
 // Handler returns what the server serves, for a listener of somebody else's.
 func (s *Server) Handler() http.Handler { return s }
 
-// Serve serves a listener, which must be a loopback one, until Shutdown, and closes it. It returns
-// nil after Shutdown and an error when the listener fails.
+// Serve serves a listener, which must be a loopback one where anyone is let in, until Shutdown, and
+// closes it. It returns nil after Shutdown and an error when the listener fails.
 func (s *Server) Serve(listener net.Listener) error {
-	if err := checkLoopback(listener.Addr()); err != nil {
-		return errors.Join(err, listener.Close())
+	if s.opts.Authenticator.Open() {
+		if err := checkLoopback(listener.Addr()); err != nil {
+			return errors.Join(err, listener.Close())
+		}
 	}
 	bounded := gatherListener{netutil.LimitListener(listener, maxConnections)}
 	var err error

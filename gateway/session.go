@@ -22,6 +22,7 @@ const sessionPrefix = "ses_"
 // session is one session in memory. Renewing a lease touches atomics alone, as every call does it.
 type session struct {
 	id         string
+	tenant     string
 	sandboxID  string
 	sandbox    sandbox.Sandbox // nil for one that was lost before this gateway began
 	spec       sandbox.Spec    // defaults filled in
@@ -39,6 +40,12 @@ type session struct {
 	leave  chan struct{} // closed when ending begins
 	ended  chan struct{} // closed when nothing is left of it
 }
+
+// owned is what a session is found by. There is no way to find one without saying whose it is, so
+// that what is not there and what is somebody else's look alike.
+type owned struct{ tenant, id string }
+
+func (sess *session) owned() owned { return owned{sess.tenant, sess.id} }
 
 // newSessionID returns an id with 128 random bits.
 func newSessionID() string {
@@ -109,6 +116,7 @@ func (s *Sessions) row(sess *session) (store.Session, error) {
 	}
 	row := store.Session{
 		ID:            sess.id,
+		Tenant:        sess.tenant,
 		SandboxID:     sess.sandboxID,
 		Spec:          spec,
 		Metadata:      sess.metadata,
@@ -128,6 +136,7 @@ func (s *Sessions) row(sess *session) (store.Session, error) {
 func (s *Sessions) fromRow(row store.Session, now time.Time) (*session, error) {
 	sess := &session{
 		id:         row.ID,
+		tenant:     row.Tenant,
 		sandboxID:  row.SandboxID,
 		metadata:   row.Metadata,
 		created:    row.CreatedAt,

@@ -10,6 +10,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/sandgate/sandgate/gateway/identity"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
 
@@ -47,7 +48,7 @@ func parsePlace(token string) (place, bool) {
 	return place{created: n, id: id}, err == nil
 }
 
-func (s *Sessions) listSessions(_ context.Context, req *sandgatev1.ListSessionsRequest) (*sandgatev1.ListSessionsResponse, error) {
+func (s *Sessions) listSessions(ctx context.Context, req *sandgatev1.ListSessionsRequest) (*sandgatev1.ListSessionsResponse, error) {
 	after := place{created: -1 << 63}
 	if token := req.GetPageToken(); token != "" {
 		var ok bool
@@ -60,7 +61,7 @@ func (s *Sessions) listSessions(_ context.Context, req *sandgatev1.ListSessionsR
 	if size == 0 {
 		size = defaultPage
 	}
-	found := s.find(req.GetMetadata(), after)
+	found := s.seen(principalOf(ctx), req.GetMetadata(), after)
 	out := &sandgatev1.ListSessionsResponse{}
 	if len(found) > size {
 		found = found[:size]
@@ -72,13 +73,14 @@ func (s *Sessions) listSessions(_ context.Context, req *sandgatev1.ListSessionsR
 	return out, nil
 }
 
-// find returns the sessions that carry all the given labels and stand after a place, oldest first.
-func (s *Sessions) find(labels map[string]string, after place) []*session {
+// seen returns the sessions that somebody may use, that carry all the given labels and stand after a
+// place, oldest first.
+func (s *Sessions) seen(p *identity.Principal, labels map[string]string, after place) []*session {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var found []*session
 	for _, sess := range s.all {
-		if !sess.ending && carries(sess.metadata, labels) && placeOf(sess).compare(after) > 0 {
+		if !sess.ending && sess.tenant == p.Tenant && p.Sees(sess.id) && carries(sess.metadata, labels) && placeOf(sess).compare(after) > 0 {
 			found = append(found, sess)
 		}
 	}

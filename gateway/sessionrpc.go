@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	"connectrpc.com/connect"
+
+	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/store"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
@@ -25,6 +28,11 @@ func (s *Sessions) Register(r *Registry) {
 }
 
 func (s *Sessions) createSession(ctx context.Context, req *sandgatev1.CreateSessionRequest) (*sandgatev1.CreateSessionResponse, error) {
+	caller := principalOf(ctx)
+	if caller.Session != "" {
+		return nil, Errorf(connect.CodePermissionDenied, ReasonSessionBound,
+			"Work in that session, or use a key.", "this token is for one session only")
+	}
 	spec, err := s.specFor(req)
 	if err != nil {
 		return nil, err
@@ -39,7 +47,7 @@ func (s *Sessions) createSession(ctx context.Context, req *sandgatev1.CreateSess
 	if req.GetMaxLifetime() != nil {
 		lease.lifetime = req.GetMaxLifetime().AsDuration()
 	}
-	sess, err := s.create(ctx, spec, lease, req.GetMetadata())
+	sess, err := s.create(ctx, caller.Tenant, spec, lease, req.GetMetadata())
 	if err != nil {
 		return nil, err
 	}
@@ -47,10 +55,10 @@ func (s *Sessions) createSession(ctx context.Context, req *sandgatev1.CreateSess
 	return &sandgatev1.CreateSessionResponse{Session: s.describe(sess)}, nil
 }
 
-func (s *Sessions) getSession(_ context.Context, req *sandgatev1.GetSessionRequest) (*sandgatev1.GetSessionResponse, error) {
+func (s *Sessions) getSession(ctx context.Context, req *sandgatev1.GetSessionRequest) (*sandgatev1.GetSessionResponse, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	sess, err := s.known(req.GetSessionId())
+	sess, err := s.known(principalOf(ctx), req.GetSessionId())
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +66,7 @@ func (s *Sessions) getSession(_ context.Context, req *sandgatev1.GetSessionReque
 }
 
 func (s *Sessions) extendSession(ctx context.Context, req *sandgatev1.ExtendSessionRequest) (*sandgatev1.ExtendSessionResponse, error) {
-	sess, err := s.extend(req)
+	sess, err := s.extend(principalOf(ctx), req)
 	if err != nil {
 		return nil, err
 	}
@@ -77,10 +85,10 @@ func (s *Sessions) extendSession(ctx context.Context, req *sandgatev1.ExtendSess
 }
 
 // extend renews the lease in memory. It holds the lock so that the session cannot end in between.
-func (s *Sessions) extend(req *sandgatev1.ExtendSessionRequest) (*session, error) {
+func (s *Sessions) extend(p *identity.Principal, req *sandgatev1.ExtendSessionRequest) (*session, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	sess, err := s.usable(req.GetSessionId())
+	sess, err := s.usable(p, req.GetSessionId())
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +100,7 @@ func (s *Sessions) extend(req *sandgatev1.ExtendSessionRequest) (*session, error
 }
 
 func (s *Sessions) deleteSession(ctx context.Context, req *sandgatev1.DeleteSessionRequest) (*sandgatev1.DeleteSessionResponse, error) {
-	ended, err := s.end(req.GetSessionId())
+	ended, err := s.end(principalOf(ctx), req.GetSessionId())
 	if err != nil {
 		return nil, err
 	}

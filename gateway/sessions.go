@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/store"
 	"github.com/sandgate/sandgate/sandbox"
 )
@@ -62,9 +63,9 @@ type Sessions struct {
 	base time.Time // leases are counted from here on the monotonic clock
 
 	mu      sync.RWMutex
-	all     map[string]*session // guarded by mu
-	pending int                 // sessions being made; guarded by mu
-	closed  bool                // guarded by mu
+	all     map[owned]*session // guarded by mu
+	pending int                // sessions being made; guarded by mu
+	closed  bool               // guarded by mu
 
 	work sync.WaitGroup // every goroutine and every creation
 	wake chan struct{}  // asks the keeper to look at the leases
@@ -82,12 +83,13 @@ type SessionCounts struct {
 }
 
 // Sandbox returns the sandbox of a running session and renews its lease. Where ctx is that of an
-// RPC, the lease also cannot run out before that RPC has ended. Errors are RPC errors with a
+// RPC, the lease also cannot run out before that RPC has ended. Only the session's own tenant gets it:
+// outside of an RPC nobody does. Errors are RPC errors with a
 // detail: InvalidArgument (no id), NotFound, FailedPrecondition (the session is lost).
 func (s *Sessions) Sandbox(ctx context.Context, sessionID string) (sandbox.Sandbox, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	sess, err := s.usable(sessionID)
+	sess, err := s.usable(principalOf(ctx), sessionID)
 	if err != nil {
 		return nil, err
 	}
@@ -97,12 +99,12 @@ func (s *Sessions) Sandbox(ctx context.Context, sessionID string) (sandbox.Sandb
 }
 
 // usable returns a session that calls can be made in. The caller holds mu.
-func (s *Sessions) usable(id string) (*session, error) {
+func (s *Sessions) usable(p *identity.Principal, id string) (*session, error) {
 	if id == "" {
 		return nil, Errorf(connect.CodeInvalidArgument, ReasonInvalidArgument,
 			"Create a session first and name it in session_id.", "session_id is empty")
 	}
-	sess, err := s.known(id)
+	sess, err := s.known(p, id)
 	if err != nil {
 		return nil, err
 	}
@@ -113,14 +115,22 @@ func (s *Sessions) usable(id string) (*session, error) {
 	return sess, nil
 }
 
-// known returns a session that is not ending. The caller holds mu.
-func (s *Sessions) known(id string) (*session, error) {
-	sess := s.all[id]
+// known returns a session that somebody may use and that is not ending. The caller holds mu.
+func (s *Sessions) known(p *identity.Principal, id string) (*session, error) {
+	sess := s.find(p, id)
 	if sess == nil || sess.ending {
 		return nil, Errorf(connect.CodeNotFound, ReasonSessionNotFound,
 			"It has ended, or its lease ran out. Create another session.", "no such session")
 	}
 	return sess, nil
+}
+
+// find returns a session that somebody may use, nil for none. The caller holds mu.
+func (s *Sessions) find(p *identity.Principal, id string) *session {
+	if !p.Sees(id) {
+		return nil
+	}
+	return s.all[owned{p.Tenant, id}]
 }
 
 // Counts tells how many sessions there are.

@@ -15,13 +15,14 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/sandgate/sandgate/gateway/identity"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox"
 )
 
 func (h *house) mustCreate(tb testing.TB, req *sandgatev1.CreateSessionRequest) *sandgatev1.Session {
 	tb.Helper()
-	res, err := h.createSession(tb.Context(), req)
+	res, err := h.createSession(anybody(tb.Context()), req)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func TestCreateSession(t *testing.T) {
 	if row, ok := h.memory.row(got.GetId()); !ok || row.SandboxID != "box-0" || row.Metadata["agent"] != "a1" {
 		t.Errorf("row %+v", row)
 	}
-	box, err := h.Sandbox(t.Context(), got.GetId())
+	box, err := h.Sandbox(anybody(t.Context()), got.GetId())
 	if err != nil || box.ID() != "box-0" {
 		t.Errorf("Sandbox: %v, %v", box, err)
 	}
@@ -99,7 +100,7 @@ func TestCreateSessionRefuses(t *testing.T) {
 		"reserved label, upper": {&sandgatev1.CreateSessionRequest{Metadata: map[string]string{"SandGate": "me"}}, "reserved"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := h.createSession(t.Context(), test.req)
+			_, err := h.createSession(anybody(t.Context()), test.req)
 			wantError(t, err, connect.CodeInvalidArgument, ReasonInvalidArgument)
 			if !strings.Contains(err.Error(), test.text) {
 				t.Errorf("%v does not say %q", err, test.text)
@@ -128,7 +129,7 @@ func TestMaxSessionsHoldsUnderParallelRequests(t *testing.T) {
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			_, err := h.createSession(t.Context(), &sandgatev1.CreateSessionRequest{})
+			_, err := h.createSession(anybody(t.Context()), &sandgatev1.CreateSessionRequest{})
 			results <- err
 		})
 	}
@@ -154,7 +155,7 @@ func TestCreateFails(t *testing.T) {
 	t.Run("engine away", func(t *testing.T) {
 		h := newHouse(t, nil)
 		h.engine.fail = fmt.Errorf("%w: dial /var/run/engine.sock", sandbox.ErrUnavailable)
-		_, err := h.createSession(t.Context(), &sandgatev1.CreateSessionRequest{})
+		_, err := h.createSession(anybody(t.Context()), &sandgatev1.CreateSessionRequest{})
 		wantError(t, err, connect.CodeUnavailable, ReasonEngineUnavailable)
 		if strings.Contains(err.Error(), "/var/run") {
 			t.Errorf("%v names a path of the gateway", err)
@@ -166,7 +167,7 @@ func TestCreateFails(t *testing.T) {
 	t.Run("store away", func(t *testing.T) {
 		h := newHouse(t, nil)
 		h.memory.fail = errBoom
-		if _, err := h.createSession(t.Context(), &sandgatev1.CreateSessionRequest{}); !errors.Is(err, errBoom) {
+		if _, err := h.createSession(anybody(t.Context()), &sandgatev1.CreateSessionRequest{}); !errors.Is(err, errBoom) {
 			t.Errorf("got %v", err)
 		}
 		if h.engine.open() != 0 || h.Counts() != (SessionCounts{}) {
@@ -179,7 +180,7 @@ func TestCreateFails(t *testing.T) {
 		h.engine.gate = make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := h.createSession(ctx, &sandgatev1.CreateSessionRequest{}); !errors.Is(err, context.Canceled) {
+		if _, err := h.createSession(anybody(ctx), &sandgatev1.CreateSessionRequest{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -191,19 +192,19 @@ func TestLeaseRunsOut(t *testing.T) {
 		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{IdleTimeout: durationpb.New(10 * time.Second)}).GetId()
 		for range 5 { // each call begins the lease anew
 			pass(8 * time.Second)
-			if _, err := h.Sandbox(t.Context(), id); err != nil {
+			if _, err := h.Sandbox(anybody(t.Context()), id); err != nil {
 				t.Fatal(err)
 			}
 		}
 		pass(8 * time.Second)
 		synctest.Wait()
 		// Asking for it does not renew it.
-		if _, err := h.getSession(t.Context(), &sandgatev1.GetSessionRequest{SessionId: id}); err != nil {
+		if _, err := h.getSession(anybody(t.Context()), &sandgatev1.GetSessionRequest{SessionId: id}); err != nil {
 			t.Fatal(err)
 		}
 		pass(3 * time.Second)
 		synctest.Wait()
-		_, err := h.Sandbox(t.Context(), id)
+		_, err := h.Sandbox(anybody(t.Context()), id)
 		wantError(t, err, connect.CodeNotFound, ReasonSessionNotFound)
 		if h.engine.open() != 0 || len(h.memory.rows) != 0 {
 			t.Errorf("left behind: %d boxes, rows %v", h.engine.open(), h.memory.rows)
@@ -215,7 +216,7 @@ func TestLeaseDoesNotRunOutUnderACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, nil)
 		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{IdleTimeout: durationpb.New(time.Second)}).GetId()
-		c := &call{}
+		c := &call{principal: identity.Anyone()}
 		ctx := withCall(t.Context(), c)
 		for range 2 { // asking twice holds once
 			if _, err := h.Sandbox(ctx, id); err != nil {
@@ -245,13 +246,13 @@ func TestHardExpiry(t *testing.T) {
 		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{MaxLifetime: durationpb.New(time.Minute)}).GetId()
 		for range 7 {
 			pass(8 * time.Second)
-			if _, err := h.Sandbox(t.Context(), id); err != nil {
+			if _, err := h.Sandbox(anybody(t.Context()), id); err != nil {
 				t.Fatal(err)
 			}
 		}
 		pass(8 * time.Second)
 		synctest.Wait()
-		_, err := h.Sandbox(t.Context(), id)
+		_, err := h.Sandbox(anybody(t.Context()), id)
 		wantError(t, err, connect.CodeNotFound, ReasonSessionNotFound)
 	})
 }
@@ -261,7 +262,7 @@ func TestExtendSession(t *testing.T) {
 		h := newHouse(t, nil)
 		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{}).GetId()
 		synctest.Wait() // the keeper has gone to sleep for longer than the new lease
-		res, err := h.extendSession(t.Context(), &sandgatev1.ExtendSessionRequest{SessionId: id, IdleTimeout: durationpb.New(time.Second)})
+		res, err := h.extendSession(anybody(t.Context()), &sandgatev1.ExtendSessionRequest{SessionId: id, IdleTimeout: durationpb.New(time.Second)})
 		if err != nil || res.GetSession().GetIdleTimeout().AsDuration() != time.Second {
 			t.Fatal(res, err)
 		}
@@ -270,7 +271,7 @@ func TestExtendSession(t *testing.T) {
 		}
 		pass(1100 * time.Millisecond)
 		synctest.Wait()
-		_, err = h.extendSession(t.Context(), &sandgatev1.ExtendSessionRequest{SessionId: id})
+		_, err = h.extendSession(anybody(t.Context()), &sandgatev1.ExtendSessionRequest{SessionId: id})
 		wantError(t, err, connect.CodeNotFound, ReasonSessionNotFound)
 	})
 }
@@ -294,7 +295,7 @@ func TestRenewedLeasesAreWrittenNowAndThen(t *testing.T) {
 		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{}).GetId()
 		before, _ := h.memory.row(id)
 		pass(3 * time.Second)
-		if _, err := h.Sandbox(t.Context(), id); err != nil {
+		if _, err := h.Sandbox(anybody(t.Context()), id); err != nil {
 			t.Fatal(err)
 		}
 		if row, _ := h.memory.row(id); row.IdleExpiresAt != before.IdleExpiresAt {
@@ -314,12 +315,12 @@ func TestLostSession(t *testing.T) {
 		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{}).GetId()
 		h.engine.last().die(fmt.Errorf("%w: out of memory\xff", sandbox.ErrLost))
 		synctest.Wait()
-		_, err := h.Sandbox(t.Context(), id)
+		_, err := h.Sandbox(anybody(t.Context()), id)
 		wantError(t, err, connect.CodeFailedPrecondition, ReasonSessionLost)
 		if !strings.Contains(err.Error(), "out of memory") {
 			t.Errorf("%v does not say why", err)
 		}
-		res, err := h.getSession(t.Context(), &sandgatev1.GetSessionRequest{SessionId: id})
+		res, err := h.getSession(anybody(t.Context()), &sandgatev1.GetSessionRequest{SessionId: id})
 		if err != nil || res.GetSession().GetState() != sandgatev1.SessionState_SESSION_STATE_LOST || res.GetSession().GetLostReason() == "" {
 			t.Errorf("%v, %v", res, err)
 		}
@@ -332,7 +333,7 @@ func TestLostSession(t *testing.T) {
 		if h.Counts() != (SessionCounts{Lost: 1}) {
 			t.Errorf("counts %+v", h.Counts())
 		}
-		if _, err := h.deleteSession(t.Context(), &sandgatev1.DeleteSessionRequest{SessionId: id}); err != nil {
+		if _, err := h.deleteSession(anybody(t.Context()), &sandgatev1.DeleteSessionRequest{SessionId: id}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -357,7 +358,7 @@ func TestDeleteSession(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 { // at once: each sees either the end or that it has ended
 		all.Go(func() {
-			_, err := h.deleteSession(t.Context(), &sandgatev1.DeleteSessionRequest{SessionId: id})
+			_, err := h.deleteSession(anybody(t.Context()), &sandgatev1.DeleteSessionRequest{SessionId: id})
 			if err != nil && connect.CodeOf(err) != connect.CodeNotFound {
 				t.Error(err)
 			}
@@ -367,7 +368,7 @@ func TestDeleteSession(t *testing.T) {
 		})
 	}
 	all.Wait()
-	_, err := h.deleteSession(t.Context(), &sandgatev1.DeleteSessionRequest{SessionId: id})
+	_, err := h.deleteSession(anybody(t.Context()), &sandgatev1.DeleteSessionRequest{SessionId: id})
 	wantError(t, err, connect.CodeNotFound, ReasonSessionNotFound)
 	if len(h.memory.rows) != 0 {
 		t.Errorf("rows %v", h.memory.rows)
@@ -376,12 +377,12 @@ func TestDeleteSession(t *testing.T) {
 
 func TestUnknownSessionsLookAlike(t *testing.T) {
 	h := newHouse(t, nil)
-	_, first := h.Sandbox(t.Context(), newSessionID())
-	_, second := h.Sandbox(t.Context(), "ses_x' OR 1=1")
+	_, first := h.Sandbox(anybody(t.Context()), newSessionID())
+	_, second := h.Sandbox(anybody(t.Context()), "ses_x' OR 1=1")
 	if first.Error() != second.Error() {
 		t.Errorf("%v differs from %v", first, second)
 	}
-	_, err := h.Sandbox(t.Context(), "")
+	_, err := h.Sandbox(anybody(t.Context()), "")
 	wantError(t, err, connect.CodeInvalidArgument, ReasonInvalidArgument)
 }
 
@@ -396,7 +397,7 @@ func TestListSessions(t *testing.T) {
 	list := func(req *sandgatev1.ListSessionsRequest) []string {
 		var got []string
 		for {
-			res, err := h.listSessions(t.Context(), req)
+			res, err := h.listSessions(anybody(t.Context()), req)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -417,11 +418,11 @@ func TestListSessions(t *testing.T) {
 	if got := list(&sandgatev1.ListSessionsRequest{Metadata: map[string]string{"odd": "1"}}); fmt.Sprint(got) != fmt.Sprint([]string{want[1], want[3]}) {
 		t.Errorf("odd ones: %v", got)
 	}
-	if res, err := h.listSessions(t.Context(), &sandgatev1.ListSessionsRequest{PageSize: 5}); err != nil || res.GetNextPageToken() != "" {
+	if res, err := h.listSessions(anybody(t.Context()), &sandgatev1.ListSessionsRequest{PageSize: 5}); err != nil || res.GetNextPageToken() != "" {
 		t.Errorf("a page that holds all has a next one: %v, %v", res, err)
 	}
 	for _, token := range []string{"!", "bm9wZQ", strings.Repeat("A", 100)} {
-		_, err := h.listSessions(t.Context(), &sandgatev1.ListSessionsRequest{PageToken: token})
+		_, err := h.listSessions(anybody(t.Context()), &sandgatev1.ListSessionsRequest{PageToken: token})
 		wantError(t, err, connect.CodeInvalidArgument, ReasonInvalidArgument)
 	}
 }
@@ -434,7 +435,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	h.engine.gate = make(chan struct{})
 	late := make(chan error, 1)
 	go func() {
-		_, err := h.createSession(context.Background(), &sandgatev1.CreateSessionRequest{})
+		_, err := h.createSession(anybody(context.Background()), &sandgatev1.CreateSessionRequest{})
 		late <- err
 	}()
 	for h.Counts().Creating == 0 {
@@ -453,7 +454,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	if h.engine.open() != 0 || len(h.memory.rows) != 0 {
 		t.Errorf("left behind: %d boxes, rows %v", h.engine.open(), h.memory.rows)
 	}
-	_, err := h.createSession(t.Context(), &sandgatev1.CreateSessionRequest{})
+	_, err := h.createSession(anybody(t.Context()), &sandgatev1.CreateSessionRequest{})
 	wantError(t, err, connect.CodeUnavailable, ReasonDraining)
 }
 
@@ -488,16 +489,16 @@ func TestRecover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := second.getSession(t.Context(), &sandgatev1.GetSessionRequest{SessionId: ids[0]})
+	res, err := second.getSession(anybody(t.Context()), &sandgatev1.GetSessionRequest{SessionId: ids[0]})
 	if err != nil || res.GetSession().GetTemplate() != "data" || res.GetSession().GetMetadata()["n"] != "0" ||
 		time.Until(res.GetSession().GetIdleExpiresAt().AsTime()) < DefaultIdleTimeout-time.Minute {
 		t.Errorf("adopted session: %v, %v", res, err)
 	}
-	box, err := second.Sandbox(t.Context(), ids[0])
+	box, err := second.Sandbox(anybody(t.Context()), ids[0])
 	if err != nil || box != sandbox.Sandbox(adopted) {
 		t.Errorf("adopted session: %v, %v", box, err)
 	}
-	_, err = second.Sandbox(t.Context(), ids[1])
+	_, err = second.Sandbox(anybody(t.Context()), ids[1])
 	wantError(t, err, connect.CodeFailedPrecondition, ReasonSessionLost)
 	if !strings.Contains(err.Error(), goneReason) {
 		t.Errorf("%v does not say why", err)

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/sandgate/sandgate/gateway/catalog"
+	"github.com/sandgate/sandgate/gateway/identity"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 )
@@ -27,11 +28,12 @@ func registerTools(r *Registry) {
 	Stream(r, sandgatev1connect.ToolServiceStreamToolProcedure, t.stream)
 }
 
-// list returns the tools whose RPCs are served.
-func (t *tools) list(context.Context, *sandgatev1.ListToolsRequest) (*sandgatev1.ListToolsResponse, error) {
+// list returns the tools whose RPCs are served and allowed.
+func (t *tools) list(ctx context.Context, _ *sandgatev1.ListToolsRequest) (*sandgatev1.ListToolsResponse, error) {
+	caller := principalOf(ctx)
 	out := &sandgatev1.ListToolsResponse{}
 	for _, tool := range t.registry.catalog.Tools() {
-		if t.registry.rpcs[tool.Proto.GetProcedure()] != nil {
+		if t.registry.rpcs[tool.Proto.GetProcedure()] != nil && t.registry.access.check(caller, tool.Proto.GetProcedure()) == nil {
 			out.Tools = append(out.Tools, tool.Proto)
 		}
 	}
@@ -59,7 +61,7 @@ func (t *tools) stream(ctx context.Context, req *sandgatev1.StreamToolRequest, s
 
 // run makes one call of a tool. progress, where it is not nil, gets every event but the last one.
 func (t *tools) run(ctx context.Context, req *sandgatev1.CallToolRequest, progress func(proto.Message) error) (*sandgatev1.CallToolResponse, error) {
-	tool, target, err := t.target(req)
+	tool, target, err := t.target(principalOf(ctx), req)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +84,7 @@ func (t *tools) run(ctx context.Context, req *sandgatev1.CallToolRequest, progre
 }
 
 // target finds the tool that a call names.
-func (t *tools) target(req *sandgatev1.CallToolRequest) (*catalog.Tool, *rpc, error) {
+func (t *tools) target(caller *identity.Principal, req *sandgatev1.CallToolRequest) (*catalog.Tool, *rpc, error) {
 	if req.GetCallId() != "" {
 		return nil, nil, Errorf(connect.CodeUnimplemented, ReasonCallIDUnsupported,
 			"Leave call_id out. The call was not made.", "at-most-once calls do not exist yet")
@@ -90,12 +92,12 @@ func (t *tools) target(req *sandgatev1.CallToolRequest) (*catalog.Tool, *rpc, er
 	tool := t.registry.catalog.Tool(req.GetName())
 	if tool != nil {
 		if target := t.registry.rpcs[tool.Proto.GetProcedure()]; target != nil {
-			return tool, target, nil
+			return tool, target, t.registry.access.check(caller, target.procedure)
 		}
 	}
 	var names []string
 	for _, known := range t.registry.catalog.Tools() {
-		if t.registry.rpcs[known.Proto.GetProcedure()] != nil {
+		if procedure := known.Proto.GetProcedure(); t.registry.rpcs[procedure] != nil && t.registry.access.check(caller, procedure) == nil {
 			names = append(names, known.Proto.GetName())
 		}
 	}

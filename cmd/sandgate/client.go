@@ -17,6 +17,7 @@ const maxReplyBytes = 64 << 20
 // client speaks to one gateway. It may be used by any number of goroutines.
 type client struct {
 	sessions  sandgatev1connect.SessionServiceClient
+	identity  sandgatev1connect.IdentityServiceClient
 	tools     sandgatev1connect.ToolServiceClient
 	python    sandgatev1connect.PythonServiceClient
 	processes sandgatev1connect.ProcessServiceClient
@@ -30,11 +31,41 @@ func (a *app) client() (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newClient(base), nil
+	key := a.env.Get(keyVariable)
+	if key != "" && !fitForHeader(key) {
+		return nil, usagef("%s does not hold a key: it has spaces, or characters that no key has", keyVariable)
+	}
+	return newClient(base, key), nil
 }
 
-// newClient returns a client of the gateway at a base URL.
-func newClient(base string) *client {
+// keyVariable names the environment variable of the key. There is no flag: other users of a machine
+// see the arguments of its programs.
+const keyVariable = "SANDGATE_KEY"
+
+// fitForHeader tells whether a text is printable ASCII without spaces.
+func fitForHeader(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// bearer adds the key to every request. It is not an interceptor, as those see no redirect: the
+// key goes to the gateway that was named and to nobody else.
+type bearer struct {
+	key  string
+	host string
+	next http.RoundTripper
+}
+
+// RoundTrip sends a request.
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	if b.key != "" && r.URL.Host == b.host {
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", "Bearer "+b.key)
+	}
+	return b.next.RoundTrip(r)
+}
+
+// newClient returns a client of the gateway at a base URL, with a key unless that is empty.
+func newClient(base, key string) *client {
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
 	if strings.HasPrefix(base, "http://") {
 		// Without TLS there is no negotiation. HTTP/2 is chosen because a refused upload is then
@@ -43,6 +74,9 @@ func newClient(base string) *client {
 		transport.Protocols.SetUnencryptedHTTP2(true)
 	}
 	httpClient := &http.Client{Transport: transport}
+	if u, err := url.Parse(base); err == nil && key != "" {
+		httpClient.Transport = bearer{key: key, host: u.Host, next: transport}
+	}
 	options := connect.WithClientOptions(
 		connect.WithReadMaxBytes(maxReplyBytes),
 		connect.WithAcceptCompression("gzip", nil, nil),
@@ -50,6 +84,7 @@ func newClient(base string) *client {
 	)
 	return &client{
 		sessions:  sandgatev1connect.NewSessionServiceClient(httpClient, base, options),
+		identity:  sandgatev1connect.NewIdentityServiceClient(httpClient, base, options),
 		tools:     sandgatev1connect.NewToolServiceClient(httpClient, base, options),
 		python:    sandgatev1connect.NewPythonServiceClient(httpClient, base, options),
 		processes: sandgatev1connect.NewProcessServiceClient(httpClient, base, options),

@@ -1,0 +1,290 @@
+package identity
+
+import (
+	"context"
+	"crypto/hmac"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sandgate/sandgate/gateway/store"
+)
+
+// Store is where keys are kept. *store.DB is one.
+type Store interface {
+	// IdentityGeneration returns a number that changes with every key.
+	IdentityGeneration(ctx context.Context) (int64, error)
+	// Keys returns every key that was ever made.
+	Keys(ctx context.Context) ([]store.Key, error)
+	// Tenants returns what was said of tenants.
+	Tenants(ctx context.Context) ([]store.Tenant, error)
+	// TouchKeys notes when keys were used.
+	TouchKeys(ctx context.Context, used map[string]time.Time) error
+}
+
+const (
+	// lookEvery is how often a keyring looks for changes, so that a key is revoked within a second.
+	lookEvery = 300 * time.Millisecond
+	// blindAfter is how long a keyring that cannot look lets anybody in. Beyond, a revoked key might
+	// be used for as long as the database is away.
+	blindAfter = 10 * time.Second
+	// touchEvery is how often the times of last use are written.
+	touchEvery = 5 * time.Second
+	lookLimit  = 5 * time.Second // for one look
+)
+
+// The ways in which somebody is not let in.
+var (
+	// ErrNone is returned where a request brings no credentials and some are needed.
+	ErrNone = errors.New("a key is needed")
+	// ErrUnknown is wrapped where credentials are wrong, or have ended.
+	ErrUnknown = errors.New("not let in")
+	// ErrBlind is returned while it cannot be known whether a key was revoked.
+	ErrBlind = errors.New("the keys cannot be read")
+)
+
+// A Keyring knows every key of a store, and learns of a change within a second. Its methods may be
+// called by any number of goroutines. Close it.
+type Keyring struct {
+	store  Store
+	pepper Pepper
+	log    *slog.Logger
+
+	known  atomic.Pointer[known]
+	looked atomic.Int64 // nanoseconds after base
+	base   time.Time
+
+	mu   sync.Mutex
+	used map[string]time.Time // keys used since they were last written; guarded by mu
+
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// known is what a keyring has read. It never changes.
+type known struct {
+	generation int64
+	keys       map[string]*entry
+	tenants    map[string]store.Tenant
+	named      []string // the tenants that have a key which lets them in, sorted
+}
+
+// entry is a key that may let somebody in.
+type entry struct {
+	key       store.Key
+	addresses []netip.Prefix
+	principal *Principal
+}
+
+// NewKeyring reads the keys. It fails where they cannot be read. A nil log means slog.Default.
+func NewKeyring(ctx context.Context, keys Store, pepper Pepper, log *slog.Logger) (*Keyring, error) {
+	if log == nil {
+		log = slog.Default()
+	}
+	k := &Keyring{store: keys, pepper: pepper, log: log, base: time.Now(), used: map[string]time.Time{}}
+	if err := k.look(ctx); err != nil {
+		return nil, fmt.Errorf("read the keys: %w", err)
+	}
+	ctx, k.stop = context.WithCancel(context.WithoutCancel(ctx))
+	k.running.Go(func() { k.keep(ctx) })
+	return k, nil
+}
+
+// Close stops looking for changes and writes when keys were used.
+func (k *Keyring) Close() {
+	k.stop()
+	k.running.Wait()
+	k.touch(context.Background())
+}
+
+// Open tells whether no key was ever made, so that nobody can have one. It does not become true
+// again: a gateway whose last key was revoked lets nobody in.
+func (k *Keyring) Open() bool { return len(k.known.Load().keys) == 0 }
+
+// Tenants returns the names of the tenants that somebody may be let in for by a key, sorted.
+func (k *Keyring) Tenants() []string { return k.known.Load().named }
+
+// Settings returns what the operator has said of a tenant, as JSON, nil for nothing.
+func (k *Keyring) Settings(tenant string) []byte { return k.known.Load().tenants[tenant].Settings }
+
+// Generation is a number that changes when [Keyring.Settings] may.
+func (k *Keyring) Generation() int64 { return k.known.Load().generation }
+
+// Check returns whom the text of a key or token lets in from an address. Its errors are ErrUnknown,
+// with a text for whoever holds the credentials, and ErrBlind.
+func (k *Keyring) Check(text string, from netip.Addr) (*Principal, error) {
+	if time.Since(k.base)-time.Duration(k.looked.Load()) > blindAfter {
+		return nil, ErrBlind
+	}
+	now := time.Now()
+	if strings.HasPrefix(text, tokenPrefix) {
+		return k.checkToken(text, from, now)
+	}
+	id, secret, whole := parseKey(text)
+	if !whole {
+		return nil, fmt.Errorf("%w: this is not a whole key, or none of Sandgate's", ErrUnknown)
+	}
+	found := k.known.Load().keys[id]
+	// The hash is made for an unknown id, too, so that the time tells nothing.
+	hash := k.pepper.hash(id, secret)
+	if found == nil || !hmac.Equal(hash, found.key.Hash) {
+		return nil, fmt.Errorf("%w: there is no such key", ErrUnknown)
+	}
+	if err := found.lets(from, now); err != nil {
+		return nil, err
+	}
+	k.note(id, now)
+	return found.principal, nil
+}
+
+func (k *Keyring) checkToken(text string, from netip.Addr, now time.Time) (*Principal, error) {
+	p, ours := readToken(k.pepper, text)
+	if !ours {
+		return nil, fmt.Errorf("%w: there is no such token", ErrUnknown)
+	}
+	if !now.Before(p.Expires) {
+		return nil, fmt.Errorf("%w: the token expired at %s", ErrUnknown, p.Expires.UTC().Format(time.RFC3339))
+	}
+	switch p.Key {
+	case Vouched:
+		return p, nil
+	case "":
+		if k.Open() {
+			return p, nil
+		}
+		return nil, fmt.Errorf("%w: the token is from before there were keys", ErrUnknown)
+	}
+	found := k.known.Load().keys[p.Key]
+	if found == nil {
+		return nil, fmt.Errorf("%w: the key that the token goes back to is gone", ErrUnknown)
+	}
+	if err := found.lets(from, now); err != nil {
+		return nil, fmt.Errorf("%w (this token goes back to it)", err)
+	}
+	k.note(p.Key, now)
+	return p, nil
+}
+
+// lets returns why a key lets nobody in from an address at a time.
+func (e *entry) lets(from netip.Addr, now time.Time) error {
+	switch {
+	case !e.key.RevokedAt.IsZero() && !now.Before(e.key.RevokedAt):
+		return fmt.Errorf("%w: the key was revoked", ErrUnknown)
+	case !e.key.ExpiresAt.IsZero() && !now.Before(e.key.ExpiresAt):
+		return fmt.Errorf("%w: the key expired at %s", ErrUnknown, e.key.ExpiresAt.UTC().Format(time.RFC3339))
+	case len(e.key.Addresses) > 0 && !slices.ContainsFunc(e.addresses, func(n netip.Prefix) bool { return n.Contains(from.Unmap()) }):
+		return fmt.Errorf("%w: the key may not be used from this address", ErrUnknown)
+	default:
+		return nil
+	}
+}
+
+func (k *Keyring) note(id string, now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.used[id] = now
+}
+
+// keep looks for changes until the end.
+func (k *Keyring) keep(ctx context.Context) {
+	looks := time.NewTicker(lookEvery)
+	defer looks.Stop()
+	touched, failed := time.Now(), false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-looks.C:
+		}
+		err := k.look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && !failed {
+			k.log.Error("keys cannot be read; nobody is let in if that goes on", "after", blindAfter, "err", err)
+		}
+		failed = err != nil
+		if time.Since(touched) >= touchEvery {
+			k.touch(ctx)
+			touched = time.Now()
+		}
+	}
+}
+
+// look reads the keys if they have changed.
+func (k *Keyring) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	begun := time.Since(k.base)
+	generation, err := k.store.IdentityGeneration(ctx)
+	if err != nil {
+		return err
+	}
+	if old := k.known.Load(); old == nil || old.generation != generation {
+		fresh, err := k.read(ctx, generation)
+		if err != nil {
+			return err
+		}
+		k.known.Store(fresh)
+	}
+	k.looked.Store(int64(begun))
+	return nil
+}
+
+// read reads every key. One that cannot be understood lets nobody in, and keeps no other from it.
+func (k *Keyring) read(ctx context.Context, generation int64) (*known, error) {
+	keys, err := k.store.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tenants, err := k.store.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fresh := &known{generation: generation, keys: make(map[string]*entry, len(keys)), tenants: map[string]store.Tenant{}}
+	for _, tenant := range tenants {
+		fresh.tenants[tenant.Name] = tenant
+	}
+	named := map[string]bool{}
+	now := time.Now()
+	for _, key := range keys {
+		e := &entry{key: key, principal: &Principal{
+			Tenant: key.Tenant, ID: key.ID, Scopes: unrestricted(key.Scopes), Tools: unrestricted(key.Tools), Expires: key.ExpiresAt, Key: key.ID,
+		}}
+		for _, text := range key.Addresses {
+			if network, err := netip.ParsePrefix(text); err == nil { // else it matches nothing
+				e.addresses = append(e.addresses, network)
+			}
+		}
+		fresh.keys[key.ID] = e
+		ended := !key.RevokedAt.IsZero() && !key.RevokedAt.After(now) || !key.ExpiresAt.IsZero() && !key.ExpiresAt.After(now)
+		if !ended {
+			named[key.Tenant] = true
+		}
+	}
+	fresh.named = slices.Sorted(maps.Keys(named))
+	return fresh, nil
+}
+
+// touch writes when keys were used.
+func (k *Keyring) touch(ctx context.Context) {
+	k.mu.Lock()
+	used := k.used
+	k.used = map[string]time.Time{}
+	k.mu.Unlock()
+	if len(used) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	if err := k.store.TouchKeys(ctx, used); err != nil {
+		k.log.Warn("cannot write when keys were used", "keys", len(used), "err", err)
+	}
+}

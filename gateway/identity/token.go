@@ -1,0 +1,124 @@
+package identity
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+)
+
+// The text of a token: `sgt_` claims `.` signature, both in unpadded base64 for URLs. The claims are
+// JSON and no secret.
+const (
+	tokenPrefix  = "sgt_"
+	tokenPurpose = "sandgate token v1"
+	maxToken     = 8 << 10
+)
+
+// Bounds of a token's life.
+const (
+	// DefaultTokenLife is that of a token whose maker does not say.
+	DefaultTokenLife = 15 * time.Minute
+	// MaxTokenLife is the longest.
+	MaxTokenLife = 24 * time.Hour
+)
+
+// claims are what a token says. A list that is left out does not restrict.
+type claims struct {
+	ID      string    `json:"id"`
+	Key     string    `json:"key,omitempty"`
+	Tenant  string    `json:"tenant"`
+	Session string    `json:"session,omitempty"`
+	Scopes  *[]string `json:"scopes,omitempty"`
+	Tools   *[]string `json:"tools,omitempty"`
+	Expires int64     `json:"exp"` // seconds since 1970
+}
+
+// Narrow says what a token is for. It is always within what its maker may do.
+type Narrow struct {
+	// Session is the only session it is for. Empty: those of its maker.
+	Session string
+	// Scopes and Tools bound it. Empty: those of its maker.
+	Scopes, Tools []string
+	// Life is how long it lasts, at most [MaxTokenLife]. Zero: [DefaultTokenLife]. It ends with its
+	// maker in any case.
+	Life time.Duration
+}
+
+// ErrWider is returned where somebody asks for a token that may do more than they may.
+var ErrWider = errors.New("a token can only do less than who makes it, and this one asks for more")
+
+// NewToken makes a token that may do what maker may, and no more than narrow says.
+func NewToken(pepper Pepper, maker *Principal, narrow Narrow, now time.Time) (text string, made *Principal, err error) {
+	if narrow.Life == 0 {
+		narrow.Life = DefaultTokenLife
+	}
+	p := &Principal{
+		Tenant:  maker.Tenant,
+		ID:      "tok_" + rand.Text()[:16],
+		Scopes:  narrowed(maker.Scopes, unrestricted(narrow.Scopes)),
+		Tools:   narrowed(maker.Tools, unrestricted(narrow.Tools)),
+		Session: maker.Session,
+		Expires: earlier(maker.Expires, now.Add(min(narrow.Life, MaxTokenLife)).Truncate(time.Second)),
+		Key:     maker.Key,
+	}
+	if narrow.Session != "" {
+		p.Session = narrow.Session
+	}
+	wider := !maker.Sees(p.Session) || len(p.Scopes) < len(narrow.Scopes) || len(p.Tools) < len(narrow.Tools)
+	if wider {
+		return "", nil, ErrWider
+	}
+	body, err := json.Marshal(claims{
+		ID: p.ID, Key: p.Key, Tenant: p.Tenant, Session: p.Session, Scopes: listed(p.Scopes), Tools: listed(p.Tools), Expires: p.Expires.Unix(),
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	encoded := base64.RawURLEncoding.EncodeToString(body)
+	return tokenPrefix + encoded + "." + base64.RawURLEncoding.EncodeToString(pepper.sign(tokenPurpose, encoded)), p, nil
+}
+
+// readToken returns what a token says, if this gateway made it. Whether it still holds is for the
+// caller to look at.
+func readToken(pepper Pepper, text string) (*Principal, bool) {
+	if len(text) > maxToken {
+		return nil, false
+	}
+	encoded, signature, _ := strings.Cut(strings.TrimPrefix(text, tokenPrefix), ".")
+	mac, err := base64.RawURLEncoding.DecodeString(signature)
+	if err != nil || !hmac.Equal(mac, pepper.sign(tokenPurpose, encoded)) {
+		return nil, false
+	}
+	var c claims
+	body, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil || json.Unmarshal(body, &c) != nil || c.Tenant == "" {
+		return nil, false
+	}
+	p := &Principal{Tenant: c.Tenant, ID: c.ID, Session: c.Session, Key: c.Key, Expires: time.Unix(c.Expires, 0)}
+	if c.Scopes != nil {
+		p.Scopes = append([]string{}, *c.Scopes...)
+	}
+	if c.Tools != nil {
+		p.Tools = append([]string{}, *c.Tools...)
+	}
+	return p, true
+}
+
+// unrestricted returns nil for an empty list, which is how an operator or a caller writes "all".
+func unrestricted(list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
+func listed(list []string) *[]string {
+	if list == nil {
+		return nil
+	}
+	return &list
+}
