@@ -14,14 +14,15 @@ type misfit struct {
 	status  int
 	code    connect.Code
 	message string
+	allow   string // the methods that would do, where another was used
 }
 
 // misfitOf returns what is wrong with the form of a request to an RPC, nil if nothing is.
 func misfitOf(r *http.Request, target *route) *misfit {
 	if target == nil || r.URL.RawPath != "" {
 		return &misfit{
-			http.StatusNotFound, connect.CodeUnimplemented,
-			"there is no such RPC; POST {} to /sandgate.v1.ToolService/ListTools for the tools, or ask gRPC reflection for the services",
+			status: http.StatusNotFound, code: connect.CodeUnimplemented,
+			message: "there is no such RPC; POST {} to /sandgate.v1.ToolService/ListTools for the tools, or ask gRPC reflection for the services",
 		}
 	}
 	kind, _, _ := strings.Cut(strings.ToLower(r.Header.Get("Content-Type")), ";")
@@ -30,16 +31,32 @@ func misfitOf(r *http.Request, target *route) *misfit {
 	plain := kind == "application/json" || kind == "application/proto"
 	switch {
 	case r.Method == http.MethodGet && target.gettable:
-		return nil
+		return misfitOfQuery(r)
+	case r.Method != http.MethodPost && target.gettable:
+		return &misfit{http.StatusMethodNotAllowed, connect.CodeUnimplemented, "call it with POST or GET", "GET, POST"}
 	case r.Method != http.MethodPost:
-		return &misfit{http.StatusMethodNotAllowed, connect.CodeUnimplemented, "call it with POST"}
+		return &misfit{http.StatusMethodNotAllowed, connect.CodeUnimplemented, "call it with POST", "POST"}
 	case target.enveloped && plain:
 		return &misfit{
-			http.StatusUnsupportedMediaType, connect.CodeUnimplemented,
-			"this RPC streams, which takes a Connect, gRPC or gRPC-Web client; with plain JSON call its tool by /sandgate.v1.ToolService/CallTool",
+			status: http.StatusUnsupportedMediaType, code: connect.CodeUnimplemented,
+			message: "this RPC streams, which takes a Connect, gRPC or gRPC-Web client; with plain JSON call its tool by /sandgate.v1.ToolService/CallTool",
 		}
 	case !plain && !enveloped:
-		return &misfit{http.StatusUnsupportedMediaType, connect.CodeUnimplemented, "say what the body is: -H 'Content-Type: application/json'"}
+		return &misfit{
+			status: http.StatusUnsupportedMediaType, code: connect.CodeUnimplemented,
+			message: "say what the body is: -H 'Content-Type: application/json'",
+		}
+	}
+	return nil
+}
+
+// misfitOfQuery is misfitOf for an RPC that is called with GET.
+func misfitOfQuery(r *http.Request) *misfit {
+	if encoding := r.URL.Query().Get("encoding"); encoding != "json" && encoding != "proto" {
+		return &misfit{
+			status: http.StatusUnsupportedMediaType, code: connect.CodeUnimplemented,
+			message: "say how the message in the URL is written: ?encoding=json&message={}",
+		}
 	}
 	return nil
 }
@@ -56,7 +73,7 @@ func (s *Server) refuseMisfit(w http.ResponseWriter, m *misfit) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	switch m.status {
 	case http.StatusMethodNotAllowed:
-		header.Set("Allow", http.MethodPost)
+		header.Set("Allow", m.allow)
 	case http.StatusUnsupportedMediaType:
 		header.Set("Accept-Post", "application/json, application/proto, application/connect+json, application/connect+proto, "+
 			"application/grpc, application/grpc-web")

@@ -18,7 +18,10 @@ func TestMisfitsAreTold(t *testing.T) {
 	}{
 		"no content type":     {"POST", list, "", "{}", 415, "Content-Type: application/json"},
 		"a form":              {"POST", list, "application/x-www-form-urlencoded", "{}", 415, "Content-Type: application/json"},
-		"another method":      {"PUT", list, "application/json", "{}", 405, "with POST"},
+		"another method":      {"PUT", list, "application/json", "{}", 405, "with POST or GET"},
+		"not to be got":       {"GET", "/sandgate.v1.SessionService/CreateSession", "", "", 405, "with POST"},
+		"no encoding":         {"GET", list, "", "", 415, "?encoding=json"},
+		"another encoding":    {"GET", list + "?encoding=xml&message={}", "", "", 415, "?encoding=json"},
 		"no such RPC":         {"POST", "/sandgate.v1.ToolService/Nothing", "application/json", "{}", 404, "ListTools"},
 		"the root":            {"GET", "/", "", "", 404, "ListTools"},
 		"plain to a stream":   {"POST", run, "application/json", "{}", 415, "CallTool"},
@@ -44,6 +47,10 @@ func TestMisfitsAreTold(t *testing.T) {
 			var told struct{ Code, Message string }
 			if err := json.NewDecoder(res.Body).Decode(&told); err != nil {
 				t.Fatalf("%s: %v", res.Status, err)
+			}
+			if allow := res.Header.Get("Allow"); (res.StatusCode == http.StatusMethodNotAllowed) != (allow != "") ||
+				strings.Contains(allow, "GET") != (allow != "" && test.path == list) {
+				t.Errorf("%s allows %q", res.Status, allow)
 			}
 			if res.StatusCode != test.status || told.Code == "" || !strings.Contains(told.Message, test.says) || strings.Contains(told.Message, "sandgatev1") {
 				t.Errorf("%s, %+v; want %d and %q", res.Status, told, test.status, test.says)

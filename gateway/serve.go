@@ -22,7 +22,7 @@ const RequestIDHeader = "Sandgate-Request-Id"
 // maxText bounds an error's text in a log line or a reply, as some quote what they were given.
 const maxText = 4 << 10
 
-// ServeHTTP serves one request: the doors first, then the pages that probes ask for, then RPCs.
+// ServeHTTP serves one request: the doors first, then the pages that are only read, then RPCs.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	newReplyWriter(w, r, nil).extend() // the connection may have a deadline of the request before
 	if err := s.doors.check(r, s.opts.Authenticator.Open()); err != nil {
@@ -38,6 +38,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case "/metrics":
 		s.page(w, r, s.metrics.page)
+		return
+	case openAPIPath:
+		s.page(w, r, s.openAPI)
 		return
 	}
 	target := s.routes[r.URL.Path]
@@ -74,7 +77,7 @@ func (s *Server) whoMay(w http.ResponseWriter, r *http.Request, target *route) (
 	return principal, s.access.check(principal, target.procedure)
 }
 
-// page serves a probe's page, which is read and never written.
+// page serves a page that is read and never written.
 func (s *Server) page(w http.ResponseWriter, r *http.Request, handler http.Handler) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")

@@ -72,6 +72,7 @@ type Server struct {
 	held      *budget // of request bodies
 	ready     *readiness
 	metrics   *metrics
+	openAPI   *openAPI
 	errors    *connect.ErrorWriter
 	log       *slog.Logger
 	stop      context.CancelFunc // cancels every call
@@ -120,6 +121,9 @@ func NewServer(opts Options) (*Server, error) {
 	s.ready = newReadiness(opts.Checks, s.admission, opts.Logger)
 	var err error
 	if s.metrics, err = newMetrics(opts, s.admission); err != nil {
+		return nil, err
+	}
+	if s.openAPI, err = newOpenAPI(opts.Registry); err != nil {
 		return nil, err
 	}
 	s.routes = s.newRoutes()

@@ -115,7 +115,7 @@ func (a *app) rootCommand() *cobra.Command {
 		&cobra.Group{ID: groupRun, Title: "Running a gateway:"},
 	)
 	root.AddCommand(
-		a.pyCommand(), a.shCommand(), a.cpCommand(), a.sessionCommand(), a.toolsCommand(), a.callCommand(),
+		a.pyCommand(), a.shCommand(), a.cpCommand(), a.sessionCommand(), a.toolsCommand(), a.callCommand(), a.openAPICommand(),
 		a.serveCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(),
 	)
 	strictHelp(root)

@@ -23,35 +23,9 @@ func (a *app) toolsCommand() *cobra.Command {
 		RunE:    needsSubcommand,
 		Example: `  sandgate tools list
   sandgate tools describe python_run
-  sandgate tools list --json | jq '.tools[].inputSchema'`,
+  sandgate tools list --format openai`,
 	}
 	cmd.AddCommand(a.toolsList(), a.toolsDescribe())
-	return cmd
-}
-
-func (a *app) toolsList() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:     "list",
-		Aliases: []string{"ls"},
-		Short:   "List the tools",
-		Args:    noArguments,
-		RunE: interruptible(func(ctx context.Context, _ []string) error {
-			reply, err := a.catalogue(ctx)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return a.printJSON(reply)
-			}
-			rows := [][]string{{"NAME", "CHANGES", "WHAT IT DOES"}}
-			for _, tool := range reply.GetTools() {
-				rows = append(rows, []string{tool.GetName(), yesNo(tool.GetSideEffects()), firstSentence(tool.GetDescription())})
-			}
-			return table(a.out, rows)
-		}),
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the catalogue with its JSON Schemas")
 	return cmd
 }
 

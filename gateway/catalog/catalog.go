@@ -32,6 +32,7 @@ type Catalog struct {
 	methods map[string]protoreflect.MethodDescriptor // by procedure
 	tools   map[string]*Tool                         // by name
 	sorted  []*Tool
+	notes   comments
 }
 
 // A Tool is an RPC that models may call.
@@ -52,12 +53,12 @@ func New() (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Catalog{methods: make(map[string]protoreflect.MethodDescriptor), tools: make(map[string]*Tool)}
+	c := &Catalog{methods: make(map[string]protoreflect.MethodDescriptor), tools: make(map[string]*Tool), notes: notes}
 	var errs []error
 	protoregistry.GlobalFiles.RangeFilesByPackage(apiPackage, func(file protoreflect.FileDescriptor) bool {
 		services := file.Services()
 		for i := range services.Len() {
-			errs = append(errs, c.addService(services.Get(i), notes))
+			errs = append(errs, c.addService(services.Get(i)))
 		}
 		return true
 	})
@@ -86,6 +87,10 @@ func (c *Catalog) Tool(name string) *Tool { return c.tools[name] }
 // Tools returns all tools, sorted by name.
 func (c *Catalog) Tools() []*Tool { return c.sorted }
 
+// Comment returns what is written above a service, RPC, message, field or enum of the API, as one
+// paragraph. Empty: nothing.
+func (c *Catalog) Comment(of protoreflect.Descriptor) string { return c.notes[of.FullName()] }
+
 // Options returns the tool option of an RPC, an empty one where it has none.
 func Options(method protoreflect.MethodDescriptor) *sandgatev1.ToolOptions {
 	options, ok := proto.GetExtension(method.Options(), sandgatev1.E_Tool).(*sandgatev1.ToolOptions)
@@ -100,7 +105,7 @@ func Procedure(method protoreflect.MethodDescriptor) string {
 	return fmt.Sprintf("/%s/%s", method.Parent().FullName(), method.Name())
 }
 
-func (c *Catalog) addService(service protoreflect.ServiceDescriptor, notes comments) error {
+func (c *Catalog) addService(service protoreflect.ServiceDescriptor) error {
 	var errs []error
 	methods := service.Methods()
 	for i := range methods.Len() {
@@ -113,7 +118,7 @@ func (c *Catalog) addService(service protoreflect.ServiceDescriptor, notes comme
 		if options.GetName() == "" {
 			continue
 		}
-		tool, err := newTool(method, options, notes)
+		tool, err := newTool(method, options, c.notes)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", method.FullName(), err))
 			continue

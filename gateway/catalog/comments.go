@@ -42,6 +42,7 @@ func (c comments) addFile(file protoreflect.FileDescriptor) {
 	c.addEnums(file.Enums())
 	services := file.Services()
 	for i := range services.Len() {
+		c.add(services.Get(i))
 		methods := services.Get(i).Methods()
 		for j := range methods.Len() {
 			c.add(methods.Get(j))

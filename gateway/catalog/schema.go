@@ -13,14 +13,17 @@ import (
 // schema is a JSON Schema, in the types that structpb takes.
 type schema = map[string]any
 
-// deriver turns messages into JSON Schemas. Messages are written in place, because several models
-// do not follow references; only one that contains itself is referred to.
+// deriver turns messages into JSON Schemas. For tools, messages are written in place, because several
+// models do not follow references; only one that contains itself is referred to.
 type deriver struct {
 	notes comments
 	input bool
 	root  protoreflect.MessageDescriptor
 	open  []protoreflect.FullName // the messages being derived, outermost first
 	defs  schema
+	// shared holds the schemas of all messages and enums, which are then referred to. Nil: they are
+	// written in place.
+	shared *Components
 }
 
 // message derives the schema of a message with fields.
@@ -39,19 +42,28 @@ func (d *deriver) message(message protoreflect.MessageDescriptor) (schema, error
 		if err != nil {
 			return nil, err
 		}
-		properties[string(field.Name())] = property
-		if d.input && isRequired(field) {
-			required = append(required, string(field.Name()))
+		properties[d.name(field)] = property
+		if d.input && (isRequired(field) || namesSession(field)) {
+			required = append(required, d.name(field))
 		}
 	}
 	out := schema{"type": "object", "properties": properties, "additionalProperties": false}
 	if len(required) > 0 {
 		out["required"] = required
 	}
-	if choices := oneofs(message); len(choices) > 0 {
+	if choices := d.oneofs(message); len(choices) > 0 {
 		out["allOf"] = choices
 	}
 	return out, nil
+}
+
+// name returns what a field is called: as in the .proto for models, which is how comments speak of it,
+// and as proto3 JSON writes it for programs.
+func (d *deriver) name(field protoreflect.FieldDescriptor) string {
+	if d.shared != nil {
+		return field.JSONName()
+	}
+	return string(field.Name())
 }
 
 // field derives the schema of a field, its comment included.
@@ -67,8 +79,15 @@ func (d *deriver) field(field protoreflect.FieldDescriptor) (schema, error) {
 		}
 		out["description"] = note
 	}
+	if d.input && namesSession(field) {
+		out["minLength"] = float64(1)
+	}
 	return out, nil
 }
+
+// namesSession tells whether a field of a request names the session to work in. Without one there is
+// nothing to work in, whatever else the rules say.
+func namesSession(field protoreflect.FieldDescriptor) bool { return field.Name() == SessionField }
 
 func (d *deriver) anyValue(field protoreflect.FieldDescriptor, rules *validate.FieldRules) (schema, error) {
 	switch {
@@ -144,6 +163,9 @@ func (d *deriver) nested(message protoreflect.MessageDescriptor, rules *validate
 	if strings.HasPrefix(string(name), "google.protobuf.") {
 		return wellKnown(name, rules)
 	}
+	if d.shared != nil {
+		return d.shared.message(message, d.input)
+	}
 	if slices.Contains(d.open, name) {
 		return d.reference(message)
 	}
@@ -183,11 +205,14 @@ func (d *deriver) enum(enum protoreflect.EnumDescriptor) schema {
 	if len(notes) > 0 {
 		out["description"] = strings.Join(notes, " ")
 	}
+	if d.shared != nil {
+		return d.shared.enum(enum, out)
+	}
 	return out
 }
 
 // oneofs says of each group of fields that at most one may be set, or exactly one.
-func oneofs(message protoreflect.MessageDescriptor) []any {
+func (d *deriver) oneofs(message protoreflect.MessageDescriptor) []any {
 	var out []any
 	groups := message.Oneofs()
 	for i := range groups.Len() {
@@ -197,7 +222,7 @@ func oneofs(message protoreflect.MessageDescriptor) []any {
 		}
 		var choices []any
 		for j := range group.Fields().Len() {
-			choices = append(choices, schema{"required": []any{string(group.Fields().Get(j).Name())}})
+			choices = append(choices, schema{"required": []any{d.name(group.Fields().Get(j))}})
 		}
 		rules, ok := proto.GetExtension(group.Options(), validate.E_Oneof).(*validate.OneofRules)
 		if !ok || !rules.GetRequired() {
