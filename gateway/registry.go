@@ -20,6 +20,7 @@ import (
 // It is filled by one goroutine before the server is made, and only read afterwards.
 type Registry struct {
 	catalog   *catalog.Catalog
+	method    func(procedure string) protoreflect.MethodDescriptor // of the RPCs that may be added
 	validator protovalidate.Validator
 	rpcs      map[string]*rpc            // by procedure
 	renderers map[string]func() Renderer // by tool name
@@ -50,6 +51,7 @@ func NewRegistry() *Registry {
 		r.errs = append(r.errs, err)
 		return r
 	}
+	r.method = r.catalog.Method
 	if r.validator, err = protovalidate.New(); err != nil {
 		r.errs = append(r.errs, fmt.Errorf("make the validator: %w", err))
 		return r
@@ -198,7 +200,7 @@ func newRPC[Req, Res any](r *Registry, procedure string, clientStream, serverStr
 	if r.catalog == nil {
 		return nil, false
 	}
-	method := r.catalog.Method(procedure)
+	method := r.method(procedure)
 	if method == nil {
 		return fail("no such RPC in the descriptors")
 	}
