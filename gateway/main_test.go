@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -19,7 +20,12 @@ import (
 	"github.com/sandgate/sandgate/sandbox"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(conformanceVariable) != "" {
+		os.Exit(conformanceMain())
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // quiet is a logger for tests that do not look at the log.
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

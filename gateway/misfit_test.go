@@ -5,6 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"connectrpc.com/connect"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
 
 // What somebody who tries the API with curl gets wrong first is answered with what would be right.
@@ -52,8 +56,40 @@ func TestMisfitsAreTold(t *testing.T) {
 				strings.Contains(allow, "GET") != (allow != "" && test.path == list) {
 				t.Errorf("%s allows %q", res.Status, allow)
 			}
-			if res.StatusCode != test.status || told.Code == "" || !strings.Contains(told.Message, test.says) || strings.Contains(told.Message, "sandgatev1") {
+			if code := map[int]string{400: "invalid_argument", 404: "unimplemented", 405: "unknown", 415: "unknown"}[test.status]; told.Code != code {
+				t.Errorf("%s says %q, want %q", res.Status, told.Code, code)
+			}
+			ours := test.contentType == "application/json" // else the reply is no error of Connect's
+			if got := res.Header.Get("Content-Type"); ours != (got == "application/json") {
+				t.Errorf("the reply is %q", got)
+			}
+			if res.StatusCode != test.status || !strings.Contains(told.Message, test.says) || strings.Contains(told.Message, "sandgatev1") {
 				t.Errorf("%s, %+v; want %d and %q", res.Status, told, test.status, test.says)
+			}
+		})
+	}
+}
+
+// A client reads errors where its protocol puts them, and nowhere else.
+func TestNoSuchRPCInEveryProtocol(t *testing.T) {
+	g := newRig(t, nil)
+	for name, options := range wires() {
+		t.Run(name, func(t *testing.T) {
+			client := connect.NewClient[sandgatev1.ListToolsRequest, sandgatev1.ListToolsResponse](
+				g.client, g.url+"/sandgate.v1.ToolService/Nothing", options...)
+			_, unary := client.CallUnary(t.Context(), connect.NewRequest(&sandgatev1.ListToolsRequest{}))
+			stream, err := client.CallServerStream(t.Context(), connect.NewRequest(&sandgatev1.ListToolsRequest{}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = stream.Close() }()
+			if stream.Receive() {
+				t.Error("it answers")
+			}
+			for kind, err := range map[string]error{"unary": unary, "stream": stream.Err()} {
+				if connect.CodeOf(err) != connect.CodeUnimplemented || !strings.Contains(err.Error(), "ListTools") {
+					t.Errorf("%s: %v", kind, err)
+				}
 			}
 		})
 	}

@@ -21,6 +21,7 @@ import (
 type Registry struct {
 	catalog   *catalog.Catalog
 	access    access
+	method    func(procedure string) protoreflect.MethodDescriptor // of the RPCs that may be added
 	validator protovalidate.Validator
 	rpcs      map[string]*rpc            // by procedure
 	renderers map[string]func() Renderer // by tool name
@@ -52,6 +53,7 @@ func NewRegistry() *Registry {
 		return r
 	}
 	r.access = newAccess(r.catalog)
+	r.method = r.catalog.Method
 	if r.validator, err = protovalidate.New(); err != nil {
 		r.errs = append(r.errs, fmt.Errorf("make the validator: %w", err))
 		return r
@@ -200,7 +202,7 @@ func newRPC[Req, Res any](r *Registry, procedure string, clientStream, serverStr
 	if r.catalog == nil {
 		return nil, false
 	}
-	method := r.catalog.Method(procedure)
+	method := r.method(procedure)
 	if method == nil {
 		return fail("no such RPC in the descriptors")
 	}

@@ -15,7 +15,7 @@ import (
 func (s *Server) newRoutes() map[string]*route {
 	routes := make(map[string]*route)
 	services := []string{}
-	bounds := handlerBounds()
+	bounds := handlerBounds(s.opts.maxMessageBytes)
 	for procedure, e := range s.opts.Registry.rpcs {
 		routes[procedure] = &route{
 			procedure: procedure,
@@ -50,12 +50,12 @@ func (s *Server) newRoutes() map[string]*route {
 
 // handlerBounds are the options that every handler has: how much it reads, and how it compresses.
 // All handlers must share one, as its large messages take turns.
-func handlerBounds() connect.HandlerOption {
+func handlerBounds(maxMessageBytes int) connect.HandlerOption {
 	turns := newTurns()
 	return connect.WithHandlerOptions(
-		connect.WithReadMaxBytes(MaxMessageBytes),
+		connect.WithReadMaxBytes(maxMessageBytes),
 		connect.WithCompressMinBytes(compressMinBytes),
-		withBoundedGzip(MaxMessageBytes),
+		withBoundedGzip(int64(maxMessageBytes)),
 		connect.WithCodec(protoCodec{turns}),
 		connect.WithCodec(jsonCodec{"json", turns}),
 		connect.WithCodec(jsonCodec{"json; charset=utf-8", turns}),

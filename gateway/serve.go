@@ -50,10 +50,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if wrong := misfitOf(r, target); wrong != nil {
-		if target != nil {
-			s.metrics.call(target.procedure, "", summary{code: wrong.code.String()})
+		if target != nil { // counted as the caller's fault, whatever code its status stands for
+			s.metrics.call(target.procedure, "", summary{code: connect.CodeUnimplemented.String()})
 		}
-		s.refuseMisfit(w, wrong)
+		s.refuseMisfit(w, r, wrong)
 		return
 	}
 	if err := s.admission.enter(); err != nil {
@@ -87,11 +87,16 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, handler http.Handl
 	handler.ServeHTTP(w, r)
 }
 
-// refuse answers a request that is not let in, in the protocol that it speaks.
+// refuse answers a request that is not let in.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	s.metrics.refused(err)
+	s.answerError(w, r, err)
+}
+
+// answerError answers a request with an error, in the protocol that it speaks.
+func (s *Server) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	if writeErr := s.errors.Write(w, r, err); writeErr != nil {
-		s.log.DebugContext(r.Context(), "a refusal could not be sent", "err", writeErr)
+		s.log.DebugContext(r.Context(), "an error could not be sent", "err", writeErr)
 	}
 }
 

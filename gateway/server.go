@@ -58,6 +58,8 @@ type Options struct {
 	Gauges []Gauge
 	// CertFile and KeyFile hold a TLS certificate and its key as PEM. Both empty: no TLS.
 	CertFile, KeyFile string
+	// maxMessageBytes is less than MaxMessageBytes in a test. Zero means MaxMessageBytes.
+	maxMessageBytes int
 }
 
 // A Server serves a registry over Connect, gRPC and gRPC-Web on one port. Its methods may be called
@@ -108,6 +110,9 @@ func NewServer(opts Options) (*Server, error) {
 	}
 	if opts.MaxCalls == 0 {
 		opts.MaxCalls = defaultMaxCalls
+	}
+	if opts.maxMessageBytes == 0 {
+		opts.maxMessageBytes = MaxMessageBytes
 	}
 	s := &Server{
 		opts:      opts,
