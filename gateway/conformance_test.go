@@ -45,7 +45,7 @@ func serveConformance(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	listener, err := Listen(ctx, "127.0.0.1:0")
+	listener, err := Listen(ctx, "127.0.0.1:0", true)
 	if err != nil {
 		return err
 	}

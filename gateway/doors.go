@@ -12,8 +12,8 @@ import (
 	"connectrpc.com/connect"
 )
 
-// errNotLoopback says why an address is refused.
-var errNotLoopback = errors.New("without keys anybody who can connect can run code, so only a loopback address such as 127.0.0.1 or [::1] may be listened on")
+// ErrNotLoopback is wrapped where a gateway without keys is to listen on an address that others reach.
+var ErrNotLoopback = errors.New("without keys anybody who can connect can run code, so only a loopback address such as 127.0.0.1 or [::1] may be listened on")
 
 // Listen opens a TCP listener, such as on `127.0.0.1:7777` or `localhost:0`. For an open gateway,
 // which lets anyone in, it refuses every address that is not loopback before anything is opened.
@@ -27,7 +27,7 @@ func Listen(ctx context.Context, address string, open bool) (net.Listener, error
 		return config.Listen(ctx, "tcp", address)
 	}
 	if host == "" {
-		return nil, fmt.Errorf("listen on %q: %w", address, errNotLoopback)
+		return nil, fmt.Errorf("listen on %q: %w", address, ErrNotLoopback)
 	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
@@ -35,7 +35,7 @@ func Listen(ctx context.Context, address string, open bool) (net.Listener, error
 	}
 	for _, ip := range ips {
 		if !ip.Unmap().IsLoopback() {
-			return nil, fmt.Errorf("listen on %q: %w", address, errNotLoopback)
+			return nil, fmt.Errorf("listen on %q: %w", address, ErrNotLoopback)
 		}
 	}
 	var errs []error
@@ -53,13 +53,13 @@ func checkLoopback(address net.Addr) error {
 	switch address := address.(type) {
 	case *net.TCPAddr:
 		if !address.IP.IsLoopback() {
-			return fmt.Errorf("serve %s: %w", address, errNotLoopback)
+			return fmt.Errorf("serve %s: %w", address, ErrNotLoopback)
 		}
 		return nil
 	case *net.UnixAddr:
 		return nil
 	default:
-		return fmt.Errorf("serve %s: %w", address, errNotLoopback)
+		return fmt.Errorf("serve %s: %w", address, ErrNotLoopback)
 	}
 }
 

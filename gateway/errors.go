@@ -16,6 +16,7 @@ const (
 	ReasonSessionNotFound   = "SESSION_NOT_FOUND"
 	ReasonSessionLost       = "SESSION_LOST"
 	ReasonTooManySessions   = "TOO_MANY_SESSIONS"
+	ReasonTenantsNeedGVisor = "TENANTS_NEED_GVISOR"
 	ReasonEngineUnavailable = "ENGINE_UNAVAILABLE"
 	ReasonToolNotFound      = "TOOL_NOT_FOUND"
 	ReasonCallIDUnsupported = "CALL_ID_UNSUPPORTED"

@@ -68,6 +68,11 @@ func NewSessions(opts SessionOptions) (*Sessions, error) {
 
 // create makes a session. When it returns one, the session survives a crash of the gateway.
 func (s *Sessions) create(ctx context.Context, tenant string, spec sandbox.Spec, lease lease, metadata map[string]string) (*session, error) {
+	if s.opts.Allow != nil {
+		if err := s.opts.Allow(tenant); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.reserve(); err != nil {
 		return nil, err
 	}

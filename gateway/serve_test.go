@@ -475,7 +475,7 @@ func TestServeRefusesOtherAddresses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := server.Serve(listener); !errors.Is(err, errNotLoopback) {
+	if err := server.Serve(listener); !errors.Is(err, ErrNotLoopback) {
 		t.Errorf("Serve: %v", err)
 	}
 }

@@ -43,6 +43,8 @@ type SessionOptions struct {
 	Defaults sandbox.Limits
 	// Maximum is the operator's bound on limits. A zero field does not bound.
 	Maximum sandbox.Limits
+	// Allow is asked before a session is made for a tenant. Its error is for the caller. Nil allows.
+	Allow func(tenant string) error
 	// MaxSessions bounds the running sessions, those being made included. Zero means 256.
 	MaxSessions int
 	// IdleTimeout is the lease of sessions that ask for none. Zero means [DefaultIdleTimeout].

@@ -90,7 +90,8 @@ Start a gateway, then use it:
 Exit codes: the program's own where one ran, 124 it ran out of time, 137 out of
 memory or killed, 2 wrong usage, 3 it could not be run, 130 interrupted.
 
-Environment: SANDGATE_SERVER is the gateway to talk to; NO_COLOR turns colours off.`
+Environment: SANDGATE_SERVER is the gateway to talk to, SANDGATE_KEY the key to show it;
+NO_COLOR turns colours off.`
 
 // rootCommand builds the tree of commands.
 func (a *app) rootCommand() *cobra.Command {
@@ -116,7 +117,7 @@ func (a *app) rootCommand() *cobra.Command {
 	)
 	root.AddCommand(
 		a.pyCommand(), a.shCommand(), a.cpCommand(), a.sessionCommand(), a.toolsCommand(), a.callCommand(), a.openAPICommand(),
-		a.serveCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(),
+		a.serveCommand(), a.keyCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(),
 	)
 	strictHelp(root)
 	return root

@@ -93,7 +93,7 @@ func (a *app) printSettings(loaded *config.Loaded, asJSON bool) error {
 	var settings []setting
 	rows := [][]string{{"SETTING", "VALUE", "FROM", "WHAT IT DOES"}}
 	for _, field := range config.Fields() {
-		s := setting{field.Key, field.Get(&loaded.Config), loaded.Origins[field.Key], field.Doc}
+		s := setting{field.Key, field.Show(&loaded.Config), loaded.Origins[field.Key], field.Doc}
 		settings = append(settings, s)
 		rows = append(rows, []string{s.Key, s.Value, s.Origin, s.Doc})
 	}

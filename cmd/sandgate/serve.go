@@ -166,13 +166,16 @@ func (t *teardown) run(ctx context.Context) error {
 
 // listen opens the port. It is the last thing that is opened, so that nobody is let in before the
 // sandboxes of an earlier gateway are settled.
-func listen(ctx context.Context, cfg *config.Config) (net.Listener, error) {
-	listener, err := gateway.Listen(ctx, cfg.Listen)
+func listen(ctx context.Context, cfg *config.Config, open bool) (net.Listener, error) {
+	listener, err := gateway.Listen(ctx, cfg.Listen, open)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, hintError{
 			err:  fmt.Errorf("something answers on %s already", cfg.Listen),
 			hint: "stop it, or choose another address with --listen",
 		}
+	}
+	if errors.Is(err, gateway.ErrNotLoopback) {
+		return nil, hintError{err: usageError{err: err}, hint: "make a key first: `sandgate key create`"}
 	}
 	return listener, err
 }

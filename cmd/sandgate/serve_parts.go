@@ -9,9 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
-	"github.com/sandgate/sandgate/gateway/store"
 	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/docker"
 	"github.com/sandgate/sandgate/sandbox/guest/health"
@@ -23,6 +24,7 @@ type gatewayParts struct {
 	log      *slog.Logger
 	runtime  string
 	state    *stateDir
+	keys     *keyParts
 	driver   *docker.Driver
 	sessions *gateway.Sessions
 	server   *gateway.Server
@@ -37,7 +39,7 @@ type gatewayParts struct {
 func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (*gatewayParts, error) {
 	g := &gatewayParts{cfg: cfg, log: log}
 	for _, open := range []func(context.Context) error{
-		g.probePort, g.inspectHost, g.openState, g.openDriver, g.openSessions, g.openPool, g.openServer,
+		g.openState, g.openKeys, g.probePort, g.inspectHost, g.openDriver, g.openSessions, g.openPool, g.openServer,
 	} {
 		err := open(ctx)
 		if err == nil {
@@ -60,7 +62,7 @@ func (g *gatewayParts) close(ctx context.Context) error {
 // probePort fails where the port is taken, before anything is made or settled: a start that cannot
 // succeed must not touch the sessions of a gateway that died.
 func (g *gatewayParts) probePort(ctx context.Context) error {
-	listener, err := listen(ctx, g.cfg)
+	listener, err := listen(ctx, g.cfg, g.keys.gate.Open())
 	if err != nil {
 		return err
 	}
@@ -92,13 +94,20 @@ func (g *gatewayParts) openDriver(ctx context.Context) (err error) {
 	return nil
 }
 
-// openSessions opens the store and takes over what an earlier gateway left.
-func (g *gatewayParts) openSessions(ctx context.Context) error {
-	db, err := store.Open(ctx, g.state.database())
-	if err != nil {
+// openKeys opens the store and reads who may call.
+func (g *gatewayParts) openKeys(ctx context.Context) (err error) {
+	if g.keys, err = openKeys(ctx, g.cfg, g.state.deployment); err != nil {
 		return err
 	}
-	g.undo.add("close the store", func(context.Context) error { return db.Close() })
+	g.undo.add("close the store", func(context.Context) error { return g.keys.Close() })
+	return g.keys.watch(ctx, g.log)
+}
+
+// openSessions takes over what an earlier gateway left.
+func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
+	if err := g.tenantsFit(""); err != nil {
+		return err
+	}
 	g.sessions, err = gateway.NewSessions(gateway.SessionOptions{
 		// The pool must not exist before Recover: it would fill while strays still hold memory.
 		Driver: sandbox.DriverFunc(func(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
@@ -108,7 +117,8 @@ func (g *gatewayParts) openSessions(ctx context.Context) error {
 			}
 			return pool.Create(ctx, spec)
 		}),
-		Store:       db,
+		Store:       g.keys.db,
+		Allow:       g.tenantsFit,
 		Runtime:     g.runtime,
 		Templates:   templates(),
 		Defaults:    g.cfg.DefaultLimits,
@@ -140,6 +150,18 @@ func (g *gatewayParts) openSessions(ctx context.Context) error {
 	return nil
 }
 
+// tenantsFit returns an error where there are several tenants and nothing but runc between them, which
+// the operator has not accepted.
+func (g *gatewayParts) tenantsFit(string) error {
+	tenants := g.keys.ring.Tenants()
+	if len(tenants) < 2 || g.runtime == config.RuntimeRunsc || g.cfg.TenantRuntime == config.RuntimeAny {
+		return nil
+	}
+	return gateway.Errorf(connect.CodeFailedPrecondition, gateway.ReasonTenantsNeedGVisor,
+		"The operator runs `make setup` to register gVisor, or sets tenant_runtime to any.",
+		"there are keys of %d tenants, and sandboxes run on %s: one kernel is all that is between them", len(tenants), g.runtime)
+}
+
 // templates are the templates of sandboxes, the default one first.
 func templates() []string { return []string{"python", "data"} }
 
@@ -158,12 +180,13 @@ func (g *gatewayParts) openPool(context.Context) error {
 
 // openServer registers every service and opens the port.
 func (g *gatewayParts) openServer(ctx context.Context) error {
-	registry, err := newRegistry(g.sessions)
+	registry, err := newRegistry(g.sessions, g.keys.gate)
 	if err != nil {
 		return err
 	}
 	g.server, err = gateway.NewServer(gateway.Options{
 		Registry:       registry,
+		Authenticator:  g.keys.gate,
 		Sessions:       g.sessions,
 		Logger:         g.log,
 		AllowedHosts:   g.cfg.AllowedHosts,
@@ -179,7 +202,7 @@ func (g *gatewayParts) openServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if g.listener, err = listen(ctx, g.cfg); err != nil {
+	if g.listener, err = listen(ctx, g.cfg, g.keys.gate.Open()); err != nil {
 		return err
 	}
 	g.undo.add("end the calls", func(ctx context.Context) error {

@@ -6,15 +6,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
 
+	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
-	"github.com/sandgate/sandgate/gateway/store"
 	api "github.com/sandgate/sandgate/proto"
 	"github.com/sandgate/sandgate/sandbox"
 )
@@ -22,22 +21,25 @@ import (
 // TestEveryRPCIsServed asks a gateway that is wired as serve does for every RPC of the API.
 func TestEveryRPCIsServed(t *testing.T) {
 	t.Parallel()
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+	keys, err := openKeys(t.Context(), &config.Config{StateDir: t.TempDir()}, "")
+	if err == nil {
+		err = keys.watch(t.Context(), slog.New(slog.DiscardHandler))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = db.Close() })
+	t.Cleanup(func() { _ = keys.Close() })
 	sessions, err := gateway.NewSessions(gateway.SessionOptions{
 		Driver: sandbox.DriverFunc(func(context.Context, sandbox.Spec) (sandbox.Sandbox, error) {
 			return nil, errors.New("this test makes no sandbox")
 		}),
-		Store: db, Runtime: "runc", Templates: templates(),
+		Store: keys.db, Runtime: "runc", Templates: templates(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
-	registry, err := newRegistry(sessions)
+	registry, err := newRegistry(sessions, keys.gate)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,6 +81,16 @@ func (c *Catalog) Procedures() []string {
 	return procedures
 }
 
+// Scopes returns every scope that an RPC asks for, sorted.
+func (c *Catalog) Scopes() []string {
+	var scopes []string
+	for _, method := range c.methods {
+		scopes = append(scopes, Options(method).GetScopes()...)
+	}
+	slices.Sort(scopes)
+	return slices.Compact(scopes)
+}
+
 // Tool returns the tool of a name, nil for none.
 func (c *Catalog) Tool(name string) *Tool { return c.tools[name] }
 

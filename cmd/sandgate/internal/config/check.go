@@ -24,6 +24,7 @@ func check(c *Config) Problems {
 		add("listen", text)
 	}
 	checkTLS(c, add)
+	checkDatabase(c, add)
 	if !filepath.IsAbs(c.StateDir) {
 		add("state_dir", strconv.Quote(c.StateDir)+" must be an absolute path")
 	}
@@ -52,8 +53,18 @@ func check(c *Config) Problems {
 	return problems
 }
 
-// checkListen says what is wrong with a listen address, or nothing. Anybody who reaches the port
-// can run code, so it has to be loopback as long as there are no keys.
+// checkDatabase says what is wrong with where things are kept, or nothing.
+func checkDatabase(c *Config, add func(field, text string)) {
+	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
+		add("database", "must be empty, or a URL that looks like postgres://user@host/name")
+	}
+	if c.PepperFile != "" && !filepath.IsAbs(c.PepperFile) {
+		add("pepper_file", strconv.Quote(c.PepperFile)+" must be an absolute path")
+	}
+}
+
+// checkListen says what is wrong with a listen address, or nothing. Whether it has to be loopback
+// depends on the keys, which are looked at when it is opened.
 func checkListen(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -62,9 +73,8 @@ func checkListen(address string) string {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
 		return "the port " + strconv.Quote(port) + " is not a number from 0 to 65535"
 	}
-	ip, err := netip.ParseAddr(host)
-	if host != "localhost" && (err != nil || !ip.IsLoopback()) {
-		return strconv.Quote(host) + " is not a loopback address: the gateway asks for no key, so others must not reach it"
+	if _, err := netip.ParseAddr(host); err != nil && (host == "" || strings.ContainsAny(host, "/:*@ ")) {
+		return strconv.Quote(host) + " is neither an address nor the name of a host; for every address of this host say 0.0.0.0 or [::]"
 	}
 	return ""
 }

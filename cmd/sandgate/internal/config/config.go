@@ -22,6 +22,8 @@ const DefaultImage = "sandgate/sandbox:latest"
 const (
 	// RuntimeAuto means runsc where the engine has it registered, and runc otherwise.
 	RuntimeAuto = "auto"
+	// RuntimeAny accepts every one.
+	RuntimeAny = "any"
 	// RuntimeRunsc is gVisor.
 	RuntimeRunsc = "runsc"
 	// RuntimeRunc is the ordinary runtime, with Sandgate's strict profile.
@@ -30,12 +32,21 @@ const (
 
 // Config is everything that can be set of a gateway. It is plain data; [Load] makes one.
 type Config struct {
-	// Listen is the host and port on which the gateway answers. Only a loopback address is allowed.
+	// Listen is the host and port on which the gateway answers: a loopback address while there are no
+	// keys.
 	Listen string
 	// TLSCert and TLSKey are PEM files. Both empty: plain HTTP.
 	TLSCert, TLSKey string
 	// StateDir is the folder of the database, the deployment's name and the lock.
 	StateDir string
+	// Database is the URL of a PostgreSQL database. Empty: a file in StateDir.
+	Database string
+	// PepperFile holds what keys are hashed with. Empty: a file in StateDir. Gateways that share a
+	// database share it too.
+	PepperFile string
+	// TenantRuntime is what several tenants demand: runsc, or any, where the operator accepts that
+	// runc alone is between them.
+	TenantRuntime string
 	// Image names the sandbox image, by name or content id.
 	Image string
 	// Runtime is auto, runsc or runc.
@@ -73,6 +84,7 @@ func Default(env Env) Config {
 		StateDir:      defaultStateDir(env),
 		Image:         DefaultImage,
 		Runtime:       RuntimeAuto,
+		TenantRuntime: RuntimeRunsc,
 		PoolPython:    2,
 		PoolData:      1,
 		MaxSessions:   128,

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"strings"
 	"time"
 )
@@ -15,6 +16,8 @@ type Field struct {
 	Key string
 	// Doc says in one line what it does.
 	Doc string
+	// secret tells that the value holds a password.
+	secret bool
 	// value connects the field with its place in a Config.
 	value func(*Config) value
 }
@@ -28,16 +31,33 @@ func (f Field) Env() string { return envPrefix + strings.ToUpper(f.Key) }
 // Get returns the field's value as it would be written in a file.
 func (f Field) Get(c *Config) string { return f.value(c).String() }
 
+// Show returns the field's value as it may be shown to whoever looks: a password in a URL is left out.
+func (f Field) Show(c *Config) string {
+	text := f.Get(c)
+	if !f.secret || text == "" {
+		return text
+	}
+	if u, err := url.Parse(text); err == nil && u.Host != "" {
+		u.RawQuery = "" // it may hold one, too
+		return u.Redacted()
+	}
+	return "(set)"
+}
+
 // Set parses text into the field. Its error says what would be right.
 func (f Field) Set(c *Config, text string) error { return f.value(c).Set(strings.TrimSpace(text)) }
 
 // Fields returns every setting in the order in which they are shown.
 func Fields() []Field {
 	fields := []Field{
-		text("listen", "host and port to answer on; loopback only until the gateway knows keys", func(c *Config) *string { return &c.Listen }),
+		text("listen", "host and port to answer on; loopback only while there are no keys", func(c *Config) *string { return &c.Listen }),
 		text("tls_cert", "PEM certificate; with tls_key, TLS is served", func(c *Config) *string { return &c.TLSCert }),
 		text("tls_key", "PEM key of tls_cert", func(c *Config) *string { return &c.TLSKey }),
 		text("state_dir", "folder of the database and the lock", func(c *Config) *string { return &c.StateDir }),
+		hidden(text("database", "URL of a PostgreSQL database, postgres://user@host/name; empty: a file in state_dir", func(c *Config) *string { return &c.Database })),
+		text("pepper_file", "file of what keys are hashed with; empty: one in state_dir", func(c *Config) *string { return &c.PepperFile }),
+		choice("tenant_runtime", "what several tenants demand: runsc, or any, which accepts runc between them", func(c *Config) *string { return &c.TenantRuntime },
+			RuntimeRunsc, RuntimeAny),
 		text("image", "sandbox image, by name or content id", func(c *Config) *string { return &c.Image }),
 		choice("runtime", "what isolates: runsc (gVisor), runc, or auto: runsc where the engine has it", func(c *Config) *string { return &c.Runtime },
 			RuntimeAuto, RuntimeRunsc, RuntimeRunc),

@@ -25,6 +25,12 @@ func text(key, doc string, at func(*Config) *string) Field {
 	return Field{Key: key, Doc: doc, value: func(c *Config) value { return textValue{at: at(c)} }}
 }
 
+// hidden makes a field one whose value holds a password.
+func hidden(f Field) Field {
+	f.secret = true
+	return f
+}
+
 func choice(key, doc string, at func(*Config) *string, choices ...string) Field {
 	return Field{Key: key, Doc: doc, value: func(c *Config) value { return textValue{at: at(c), choices: choices} }}
 }
