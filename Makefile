@@ -13,13 +13,13 @@ export GOFLAGS := $(strip $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false)
 VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools.mod
-SCRIPTS := .ci/run .ci/gencheck .ci/leaks images/lib.sh images/setup images/engine images/gvisor images/base images/sandbox images/toolchain
+SCRIPTS := .ci/run .ci/gencheck .ci/leaks images/lib.sh images/setup images/engine images/gvisor images/base images/sandbox images/toolchain images/testdeps
 # -count=1: Go's cache does not know that an image or an engine changed.
 # The race detector costs minutes on the packages that start containers; these hold the concurrency.
 RACE := $(patsubst %,./%,$(wildcard sandbox sandbox/guest/channel sandbox/sandboxtest gateway))
 OURS := label=sandgate.owner
 
-.PHONY: help setup build run serve test test-conformance test-kernel lint gen check breaking bench clean clean-images
+.PHONY: help setup setup-tests build run serve test test-conformance test-kernel lint gen check breaking bench clean clean-images
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,10 @@ run: setup build ## see it work: a gateway of its own, a session, a data set, a 
 serve: setup build ## run the gateway until Ctrl-C
 	@exec bin/sandgate serve
 
-test: setup ## run every test, with Docker and gVisor, and look for what they left behind
+setup-tests: setup ## setup, and what the tests need besides: PostgreSQL's programs
+	@images/testdeps
+
+test: setup-tests ## run every test, with Docker, gVisor and PostgreSQL, and look for what they left behind
 	@.ci/leaks before
 	go test -count=1 -timeout 30m ./...
 	$(if $(RACE),go test -count=1 -timeout 30m -race $(RACE))

@@ -12,7 +12,7 @@ import (
 )
 
 // ReasonTokenTooWide is that of a token which nobody may make. It is part of the API.
-const ReasonTokenTooWide = "TOKEN_TOO_WIDE"
+const ReasonTokenTooWide = "TOKEN_TOO_WIDE" //nolint:gosec // no credential
 
 // Minter makes tokens. *identity.Gate is one.
 type Minter interface {

@@ -52,7 +52,7 @@ func TestAccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.settle(t)
-	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(1100 * time.Millisecond))) // until it has expired
+	<-time.After(time.Until(time.Now().Truncate(time.Second).Add(1100 * time.Millisecond))) // until it has expired
 	session := w.newSession(t, good)
 	const nobodys = "ses_aaaaaaaaaaaaaaaaaaaaaaaaaa"
 	if len(session) != len(nobodys) {

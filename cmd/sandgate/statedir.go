@@ -57,9 +57,6 @@ func openStateDir(path string) (*stateDir, error) {
 	return dir, nil
 }
 
-// database is the path of the session store.
-func (d *stateDir) database() string { return filepath.Join(d.path, databaseFile) }
-
 // Close lets another gateway in. The kernel does so too when the process dies.
 func (d *stateDir) Close() error { return d.lock.Close() }
 

@@ -88,7 +88,7 @@ func (w *wired) settle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); w.keys.ring.Generation() != now; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); w.keys.ring.Generation() != now; <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the gateway does not see the keys")
 		}
@@ -208,6 +208,7 @@ func fill(message protoreflect.Message, session string) {
 			message.Set(field, protoreflect.ValueOfUint32(1))
 		case protoreflect.EnumKind:
 			message.Set(field, protoreflect.ValueOfEnum(1))
+		default: // zero will do
 		}
 	}
 }

@@ -22,10 +22,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var here = netip.MustParseAddr("127.0.0.1")
+var here = netip.MustParseAddr("127.0.0.1") //nolint:gochecknoglobals // a constant
 
 // known are the scopes and tools of these tests.
-var known = identity.Known{Scopes: []string{"files", "python", "tools"}, Tools: []string{"file_read", "python_run"}}
+var known = identity.Known{ //nolint:gochecknoglobals // a constant
+	Scopes: []string{"files", "python", "tools"}, Tools: []string{"file_read", "python_run"}}
 
 // fixture is a keyring over a real store.
 type fixture struct {
@@ -72,7 +73,7 @@ func (f *fixture) key(t *testing.T, grant identity.Grant) (id, text string) {
 // eventually waits for what the keyring sees within a second.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !is(); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("never: ", what)
 		}
@@ -287,7 +288,7 @@ type away struct {
 	gone bool
 }
 
-func (a *away) IdentityGeneration(ctx context.Context) (int64, error) {
+func (a *away) IdentityGeneration(context.Context) (int64, error) {
 	if a.gone {
 		return 0, errors.New("the disk is on fire")
 	}
@@ -312,7 +313,7 @@ func TestBlindKeyring(t *testing.T) {
 			want  error
 		}{{false, time.Hour, identity.ErrUnknown}, {true, 5 * time.Second, identity.ErrUnknown}, {true, 10 * time.Second, identity.ErrBlind}, {false, time.Second, identity.ErrUnknown}} {
 			db.gone = step.gone
-			time.Sleep(step.after)
+			<-time.After(step.after)
 			synctest.Wait()
 			if _, err := ring.Check("sgk_", here); !errors.Is(err, step.want) {
 				t.Errorf("%+v: %v", step, err)

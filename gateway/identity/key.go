@@ -18,7 +18,7 @@ const (
 )
 
 // tenantName is what a tenant may be called: what is safe in a log, a metric and a label.
-var tenantName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`) //nolint:gochecknoglobals // compiled once
+var tenantName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // CheckTenant returns an error that says what would be right, for a name that a tenant cannot have.
 func CheckTenant(name string) error {

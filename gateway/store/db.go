@@ -84,9 +84,17 @@ func (d *DB) exec(ctx context.Context, what, statement string, args ...any) erro
 	})
 }
 
-// query reads every row of a question.
-func query[T any](ctx context.Context, d *DB, what string, scan func(*sql.Rows) (T, error), question string, args ...any) ([]T, error) {
-	rows, err := d.db.QueryContext(ctx, question, args...)
+// question is what is asked of the database.
+type question struct {
+	what string // for errors
+	text string
+	args []any
+}
+
+// query reads every row that answers a question.
+func query[T any](ctx context.Context, d *DB, q question, scan func(*sql.Rows) (T, error)) ([]T, error) {
+	what := q.what
+	rows, err := d.db.QueryContext(ctx, q.text, q.args...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}

@@ -16,7 +16,8 @@ import (
 	"github.com/sandgate/sandgate/gateway/store/storetest"
 )
 
-var server *storetest.Postgres
+// server is started by TestMain.
+var server *storetest.Postgres //nolint:gochecknoglobals // one for the package
 
 func TestMain(m *testing.M) {
 	var err error
@@ -33,8 +34,9 @@ func TestMain(m *testing.M) {
 }
 
 // sources make an empty database of each kind.
-var sources = map[string]func(t *testing.T) string{
+var sources = map[string]func(t *testing.T) string{ //nolint:gochecknoglobals // a constant
 	"sqlite": func(t *testing.T) string {
+		t.Helper()
 		return filepath.Clean(filepath.Join(t.TempDir(), "a dir?", "..", "state#1.db"))
 	},
 	"postgres": func(t *testing.T) string {

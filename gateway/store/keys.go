@@ -42,8 +42,8 @@ func (d *DB) changeIdentity(ctx context.Context, apply func(ctx context.Context,
 
 // Keys returns every key that was ever made, revoked ones included, oldest first.
 func (d *DB) Keys(ctx context.Context) ([]Key, error) {
-	return query(ctx, d, "read keys", scanKey, `SELECT id, tenant, name, hash, scopes, tools, addresses,
-		created_at, expires_at, revoked_at, last_used_at FROM keys ORDER BY created_at, id`)
+	return query(ctx, d, question{what: "read keys", text: `SELECT id, tenant, name, hash, scopes, tools, addresses,
+		created_at, expires_at, revoked_at, last_used_at FROM keys ORDER BY created_at, id`}, scanKey)
 }
 
 func scanKey(rows *sql.Rows) (Key, error) {
@@ -111,13 +111,13 @@ func (d *DB) TouchKeys(ctx context.Context, used map[string]time.Time) error {
 
 // Tenants returns what was said of tenants, by name.
 func (d *DB) Tenants(ctx context.Context) ([]Tenant, error) {
-	return query(ctx, d, "read tenants", func(rows *sql.Rows) (Tenant, error) {
+	return query(ctx, d, question{what: "read tenants", text: `SELECT name, settings FROM tenants ORDER BY name`}, func(rows *sql.Rows) (Tenant, error) {
 		var tenant Tenant
 		var settings string
 		err := rows.Scan(&tenant.Name, &settings)
 		tenant.Settings = []byte(settings)
 		return tenant, err
-	}, `SELECT name, settings FROM tenants ORDER BY name`)
+	})
 }
 
 // PutTenant keeps what is said of a tenant, in place of what was said before.

@@ -10,9 +10,9 @@ import (
 
 // Sessions returns every session of this gateway, in no order.
 func (d *DB) Sessions(ctx context.Context) ([]Session, error) {
-	return query(ctx, d, "read sessions", scanSession, `SELECT id, tenant, sandbox_id, spec, metadata,
+	return query(ctx, d, question{what: "read sessions", text: `SELECT id, tenant, sandbox_id, spec, metadata,
 		created_at, idle_timeout, idle_expires_at, hard_expires_at, lost_reason
-		FROM sessions WHERE owner = $1 OR owner = ''`, d.owner)
+		FROM sessions WHERE owner = $1 OR owner = ''`, args: []any{d.owner}}, scanSession)
 }
 
 func scanSession(rows *sql.Rows) (Session, error) {

@@ -41,6 +41,7 @@ func TestStore(t *testing.T) {
 }
 
 func survive(t *testing.T, source string) {
+	t.Helper()
 	first := open(t, source, "a")
 	want := example("one")
 	do(t, first.Put(t.Context(), want), first.Put(t.Context(), example("two")), first.Delete(t.Context(), "two"))
@@ -53,6 +54,7 @@ func survive(t *testing.T, source string) {
 }
 
 func replace(t *testing.T, source string) {
+	t.Helper()
 	db := open(t, source, "a")
 	session := example("one")
 	for _, reason := range []string{"", "its sandbox died"} {
@@ -65,6 +67,7 @@ func replace(t *testing.T, source string) {
 }
 
 func atOnce(t *testing.T, source string) {
+	t.Helper()
 	db := open(t, source, "a")
 	var all sync.WaitGroup
 	for i := range 300 {
@@ -81,6 +84,7 @@ func atOnce(t *testing.T, source string) {
 }
 
 func afterClose(t *testing.T, source string) {
+	t.Helper()
 	db := open(t, source, "a")
 	do(t, db.Close())
 	if err := db.Put(t.Context(), example("one")); !errors.Is(err, store.ErrClosed) {
@@ -89,6 +93,7 @@ func afterClose(t *testing.T, source string) {
 }
 
 func callerLeft(t *testing.T, source string) {
+	t.Helper()
 	db := open(t, source, "a")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -98,6 +103,7 @@ func callerLeft(t *testing.T, source string) {
 }
 
 func lose(t *testing.T, source string) {
+	t.Helper()
 	db := open(t, source, "a")
 	want := example("one")
 	do(t, db.Put(t.Context(), want), db.Lose(t.Context(), "one", "it died"), db.Lose(t.Context(), "deleted before", "it died"))
@@ -108,6 +114,7 @@ func lose(t *testing.T, source string) {
 }
 
 func twoGateways(t *testing.T, source string) {
+	t.Helper()
 	a, b := open(t, source, "a"), open(t, source, "b")
 	do(t, a.Put(t.Context(), example("of a")), b.Put(t.Context(), example("of b")))
 	for db, id := range map[*store.DB]string{a: "of a", b: "of b"} {
@@ -118,6 +125,7 @@ func twoGateways(t *testing.T, source string) {
 }
 
 func keys(t *testing.T, source string) {
+	t.Helper()
 	db := open(t, source, "a")
 	before := generation(t, db)
 	now := time.UnixMilli(1_700_000_000_123)
@@ -154,6 +162,7 @@ func keys(t *testing.T, source string) {
 }
 
 func missingKeys(t *testing.T, source string) {
+	t.Helper()
 	db := open(t, source, "a")
 	before := generation(t, db)
 	for what, err := range map[string]error{
@@ -170,6 +179,7 @@ func missingKeys(t *testing.T, source string) {
 }
 
 func revokeTwice(t *testing.T, source string) {
+	t.Helper()
 	db := open(t, source, "a")
 	now := time.UnixMilli(1_700_000_000_000)
 	do(t, db.PutKey(t.Context(), store.Key{ID: "k", CreatedAt: now, Hash: []byte{}}))
@@ -184,6 +194,7 @@ func revokeTwice(t *testing.T, source string) {
 }
 
 func tenants(t *testing.T, source string) {
+	t.Helper()
 	db := open(t, source, "a")
 	before := generation(t, db)
 	do(t, db.PutTenant(t.Context(), store.Tenant{Name: "b", Settings: []byte(`{}`)}),
@@ -201,6 +212,7 @@ func tenants(t *testing.T, source string) {
 }
 
 func openersAtOnce(t *testing.T, source string) {
+	t.Helper()
 	var all sync.WaitGroup
 	for range 6 {
 		all.Go(func() {

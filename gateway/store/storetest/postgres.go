@@ -77,7 +77,7 @@ func (p *Postgres) start(bin string, who *syscall.SysProcAttr) error {
 		return err
 	}
 	for err = p.admin.PingContext(ctx); err != nil && ctx.Err() == nil; err = p.admin.PingContext(ctx) {
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 	return err
 }

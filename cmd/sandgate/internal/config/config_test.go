@@ -146,8 +146,10 @@ func TestProblems(t *testing.T) {
 		"span":           {file: "drain_timeout: 3 days", want: []string{"is not a length of time"}},
 		"choice":         {file: "runtime: kata", want: []string{`"kata" is none of auto, runsc, runc`}},
 		"environment":    {env: map[string]string{"SANDGATE_LOG_FORMAT": "xml"}, want: []string{`SANDGATE_LOG_FORMAT: log_format: "xml" is none of text, json`}},
-		"listen":         {file: "listen: 192.0.2.1:80", want: []string{"listen: \"192.0.2.1\" is not a loopback address"}},
-		"listen all":     {file: "listen: ':80'", want: []string{"is not a loopback address"}},
+		"listen":         {file: "listen: a/b:80", want: []string{"listen: \"a/b\" is neither an address nor the name of a host"}},
+		"listen all":     {file: "listen: ':80'", want: []string{"0.0.0.0"}},
+		"database":       {file: "database: mysql://x/y", want: []string{"database: must be empty, or a URL"}},
+		"pepper":         {file: "pepper_file: pepper", want: []string{"pepper_file: \"pepper\" must be an absolute path"}},
 		"listen port":    {file: "listen: 127.0.0.1:http", want: []string{`the port "http"`}},
 		"listen nothing": {file: "listen: localhost", want: []string{"must be HOST:PORT"}},
 		"tls":            {file: "tls_cert: /x", want: []string{"tls_cert and tls_key go together"}},
@@ -232,4 +234,17 @@ func FuzzFile(f *testing.F) {
 			t.Error("the file was not read")
 		}
 	})
+}
+
+// TestPasswordsAreNotShown: a URL with one is shown without.
+func TestPasswordsAreNotShown(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"postgres://u:hush@h/d", "postgres://u@h/d?password=hush", "postgres://u:hush@[::1/d"} {
+		c := config.Config{Database: text}
+		for _, field := range config.Fields() {
+			if shown := field.Show(&c); strings.Contains(shown, "hush") || field.Key == "database" && shown == "" {
+				t.Errorf("%s is shown as %q", text, shown)
+			}
+		}
+	}
 }
