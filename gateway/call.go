@@ -26,6 +26,7 @@ type call struct {
 	last      atomic.Bool    // nothing but the end of the stream comes after what is being sent
 
 	mu      sync.Mutex
+	callID  string            // the caller's own, empty for none; guarded by mu
 	session string            // as the request names it; guarded by mu
 	tool    string            // guarded by mu
 	status  sandgatev1.Status // of the tool's work; guarded by mu
@@ -70,6 +71,16 @@ func (c *call) noteTool(name string, status sandgatev1.Status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tool, c.status = name, status
+}
+
+// noteCallID notes that the call is kept by its caller's own name.
+func (c *call) noteCallID(id string) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.callID = id
 }
 
 // noteLast says that the next message is the last one, so that it need not be flushed on its own:

@@ -21,6 +21,7 @@ import (
 type Registry struct {
 	catalog   *catalog.Catalog
 	access    access
+	tools     *tools
 	method    func(procedure string) protoreflect.MethodDescriptor // of the RPCs that may be added
 	validator protovalidate.Validator
 	rpcs      map[string]*rpc            // by procedure

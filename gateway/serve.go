@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -12,8 +13,11 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/sandgate/sandgate/gateway/identity"
+	"github.com/sandgate/sandgate/gateway/store"
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
 
 // RequestIDHeader carries the name of a call, the caller's if it is fit, in both directions.
@@ -144,8 +148,11 @@ type summary struct {
 // get here.
 func (s *Server) record(ctx context.Context, c *call, sum summary) {
 	c.mu.Lock()
-	session, tool, status, err := c.session, c.tool, c.status, c.err
+	session, tool, status, err, callID := c.session, c.tool, c.status, c.err, c.callID
 	c.mu.Unlock()
+	if callID == "" {
+		s.note(c.principal.Tenant, sum, store.Call{SessionID: session, Tool: cmp.Or(tool, s.access.rules[c.procedure].tool), Status: int32(status)})
+	}
 	s.metrics.call(c.procedure, tool, sum)
 	level := slog.LevelInfo
 	attrs := make([]slog.Attr, 0, 14)
@@ -170,6 +177,21 @@ func (s *Server) record(ctx context.Context, c *call, sum summary) {
 		}
 	}
 	s.log.LogAttrs(ctx, level, "call", attrs...)
+}
+
+// note gives the journal a tool call that has ended.
+func (s *Server) note(tenant string, sum summary, row store.Call) {
+	if s.opts.Journal == nil || row.Tool == "" || row.SessionID == "" {
+		return
+	}
+	row.Tenant, row.SessionID, row.EndedAt = tenant, cut(row.SessionID), time.Now()
+	row.CreatedAt = row.EndedAt.Add(-sum.wall)
+	if sum.code != "ok" {
+		if text, err := protojson.Marshal(&sandgatev1.CallError{Code: sum.code}); err == nil {
+			row.Error = string(text)
+		}
+	}
+	s.opts.Journal.Note(row)
 }
 
 // replyCode tells how a call ended. Errors that the protocol layer raises before any handler runs,

@@ -92,7 +92,7 @@ func newRig(tb testing.TB, change func(*Options)) *rig {
 func registerFakes(g *rig, r *Registry) {
 	Stream(r, sandgatev1connect.PythonServiceRunProcedure, g.python)
 	Unary(r, sandgatev1connect.FileServiceReadProcedure, func(ctx context.Context, req *sandgatev1.ReadRequest) (*sandgatev1.ReadResponse, error) {
-		if _, err := g.sessions.Sandbox(anybody(ctx), req.GetSessionId()); err != nil {
+		if _, err := g.sessions.Sandbox(ctx, req.GetSessionId()); err != nil {
 			return nil, err
 		}
 		switch req.GetPath() {
@@ -124,7 +124,7 @@ func registerFakes(g *rig, r *Registry) {
 
 // python obeys its code: the name of what to do.
 func (g *rig) python(ctx context.Context, req *sandgatev1.RunRequest, send func(*sandgatev1.RunResponse) error) error {
-	if _, err := g.sessions.Sandbox(anybody(ctx), req.GetSessionId()); err != nil {
+	if _, err := g.sessions.Sandbox(ctx, req.GetSessionId()); err != nil {
 		return err
 	}
 	result := &sandgatev1.RunResult{

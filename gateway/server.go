@@ -12,6 +12,8 @@ import (
 
 	"connectrpc.com/connect"
 	"golang.org/x/net/netutil"
+
+	"github.com/sandgate/sandgate/gateway/journal"
 )
 
 // Bounds of the HTTP layer.
@@ -42,6 +44,8 @@ type Options struct {
 	Sessions *Sessions
 	// Authenticator says who calls. Nil: anyone may, as one tenant.
 	Authenticator Authenticator
+	// Journal gets the tool calls that carry no call_id, once they have ended. Nil: they are not noted.
+	Journal *journal.Journal
 	// Logger gets one line a call. Nil means slog.Default.
 	Logger *slog.Logger
 	// MaxCalls bounds the calls that are served at once. Zero means 512.
@@ -196,9 +200,12 @@ func (s *Server) Serve(listener net.Listener) error {
 
 // Shutdown ends the server: it is no longer ready, new calls are refused, and running ones may end
 // by themselves until ctx ends; then they are cancelled. It returns once everything is closed, with
-// ctx's error where calls had to be cancelled. It leaves the sessions alone.
+// ctx's error where calls had to be cancelled. The journal is drained with it. It leaves the sessions alone.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.admission.drain(ctx)
+	if s.opts.Journal != nil { // calls whose callers have left
+		err = errors.Join(err, s.opts.Journal.Drain(ctx))
+	}
 	s.stop()
 	if err != nil {
 		cancelled, cancel := context.WithTimeout(context.WithoutCancel(ctx), forcedEnd)

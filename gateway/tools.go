@@ -11,18 +11,35 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/sandgate/sandgate/gateway/catalog"
 	"github.com/sandgate/sandgate/gateway/identity"
+	"github.com/sandgate/sandgate/gateway/journal"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 )
 
 // tools serves ToolService out of a registry.
-type tools struct{ registry *Registry }
+type tools struct {
+	registry *Registry
+	journal  *journal.Journal // nil: calls that carry a call_id are refused
+}
+
+// progressFunc gets what happens during a call. The sequence is zero where the call has no call_id.
+type progressFunc func(sequence int64, event *structpb.Struct) error
+
+// made is a call that may be made: it names a tool, which the caller may call, and fits it.
+type made struct {
+	request *sandgatev1.CallToolRequest
+	tool    *catalog.Tool
+	target  *rpc
+	message proto.Message
+}
 
 func registerTools(r *Registry) {
 	t := &tools{registry: r}
+	r.tools = t
 	Unary(r, sandgatev1connect.ToolServiceListToolsProcedure, t.list)
 	Unary(r, sandgatev1connect.ToolServiceCallToolProcedure, t.call)
 	Stream(r, sandgatev1connect.ToolServiceStreamToolProcedure, t.stream)
@@ -46,49 +63,61 @@ func (t *tools) call(ctx context.Context, req *sandgatev1.CallToolRequest) (*san
 
 func (t *tools) stream(ctx context.Context, req *sandgatev1.StreamToolRequest, send func(*sandgatev1.StreamToolResponse) error) error {
 	callFrom(ctx).noteSession(req.GetCall().GetSessionId())
-	res, err := t.run(ctx, req.GetCall(), func(event proto.Message) error {
-		progress, err := structOf(event)
-		if err != nil {
-			return err
-		}
-		return send(&sandgatev1.StreamToolResponse{Event: &sandgatev1.StreamToolResponse_Progress{Progress: progress}})
+	last := int64(0)
+	res, err := t.run(ctx, req.GetCall(), func(sequence int64, event *structpb.Struct) error {
+		last = sequence
+		return send(&sandgatev1.StreamToolResponse{Event: &sandgatev1.StreamToolResponse_Progress{Progress: event}, Sequence: sequence})
 	})
 	if err != nil {
 		return err
 	}
-	return send(&sandgatev1.StreamToolResponse{Event: &sandgatev1.StreamToolResponse_Result{Result: res}})
+	if req.GetCall().GetCallId() != "" {
+		last++
+	}
+	return send(&sandgatev1.StreamToolResponse{Event: &sandgatev1.StreamToolResponse_Result{Result: res}, Sequence: last})
 }
 
-// run makes one call of a tool. progress, where it is not nil, gets every event but the last one.
-func (t *tools) run(ctx context.Context, req *sandgatev1.CallToolRequest, progress func(proto.Message) error) (*sandgatev1.CallToolResponse, error) {
+// run makes one call of a tool, at most once where it carries a call_id. progress, where it is not
+// nil, gets every event but the last one.
+func (t *tools) run(ctx context.Context, req *sandgatev1.CallToolRequest, progress progressFunc) (*sandgatev1.CallToolResponse, error) {
 	tool, target, err := t.target(principalOf(ctx), req)
 	if err != nil {
 		return nil, err
 	}
 	callFrom(ctx).noteTool(tool.Proto.GetName(), sandgatev1.Status_STATUS_UNSPECIFIED)
+	callFrom(ctx).noteCallID(req.GetCallId())
 	message, err := decodeArguments(tool, target, req)
 	if err != nil {
 		return nil, err
 	}
-	outcome := &outcome{streaming: tool.Method.IsStreamingServer(), renderer: t.renderer(tool), progress: progress}
-	start := time.Now()
-	if err := target.invoke(ctx, message, outcome.add); err != nil {
-		return nil, err
+	do := t.make
+	if req.GetCallId() != "" {
+		do = t.once
 	}
-	res, err := outcome.response(time.Since(start))
+	res, err := do(ctx, &made{request: req, tool: tool, target: target, message: message}, progress)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", tool.Proto.GetName(), err)
+		return nil, err
 	}
 	callFrom(ctx).noteTool(tool.Proto.GetName(), res.GetStatus())
 	return res, nil
 }
 
+// make makes a call.
+func (t *tools) make(ctx context.Context, made *made, progress progressFunc) (*sandgatev1.CallToolResponse, error) {
+	outcome := &outcome{streaming: made.tool.Method.IsStreamingServer(), renderer: t.renderer(made.tool), progress: progress}
+	start := time.Now()
+	if err := made.target.invoke(ctx, made.message, outcome.add); err != nil {
+		return nil, err
+	}
+	res, err := outcome.response(time.Since(start))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", made.tool.Proto.GetName(), err)
+	}
+	return res, nil
+}
+
 // target finds the tool that a call names.
 func (t *tools) target(caller *identity.Principal, req *sandgatev1.CallToolRequest) (*catalog.Tool, *rpc, error) {
-	if req.GetCallId() != "" {
-		return nil, nil, Errorf(connect.CodeUnimplemented, ReasonCallIDUnsupported,
-			"Leave call_id out. The call was not made.", "at-most-once calls do not exist yet")
-	}
 	tool := t.registry.catalog.Tool(req.GetName())
 	if tool != nil {
 		if target := t.registry.rpcs[tool.Proto.GetProcedure()]; target != nil {
@@ -116,7 +145,7 @@ func (t *tools) renderer(tool *catalog.Tool) Renderer {
 type outcome struct {
 	streaming bool
 	renderer  Renderer
-	progress  func(proto.Message) error
+	progress  progressFunc
 	reply     proto.Message // the typed reply, nil until it came
 }
 
@@ -136,7 +165,11 @@ func (o *outcome) add(message proto.Message) error {
 		return nil
 	}
 	if o.progress != nil {
-		return o.progress(message)
+		event, err := structOf(message)
+		if err != nil {
+			return err
+		}
+		return o.progress(0, event)
 	}
 	return nil
 }

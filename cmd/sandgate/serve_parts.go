@@ -13,6 +13,7 @@ import (
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
+	"github.com/sandgate/sandgate/gateway/journal"
 	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/docker"
 	"github.com/sandgate/sandgate/sandbox/guest/health"
@@ -25,6 +26,7 @@ type gatewayParts struct {
 	runtime  string
 	state    *stateDir
 	keys     *keyParts
+	calls    *journal.Journal
 	driver   *docker.Driver
 	sessions *gateway.Sessions
 	server   *gateway.Server
@@ -179,14 +181,19 @@ func (g *gatewayParts) openPool(context.Context) error {
 }
 
 // openServer registers every service and opens the port.
-func (g *gatewayParts) openServer(ctx context.Context) error {
-	registry, err := newRegistry(g.sessions, g.keys.gate)
+func (g *gatewayParts) openServer(ctx context.Context) (err error) {
+	if g.calls, err = journal.New(ctx, journal.Options{Store: g.keys.db, Logger: g.log}); err != nil {
+		return err
+	}
+	g.undo.add("close the journal", g.calls.Drain) // the server has, unless it was not made
+	registry, err := newRegistry(g.sessions, g.keys.gate, g.calls)
 	if err != nil {
 		return err
 	}
 	g.server, err = gateway.NewServer(gateway.Options{
 		Registry:       registry,
 		Authenticator:  g.keys.gate,
+		Journal:        g.calls,
 		Sessions:       g.sessions,
 		Logger:         g.log,
 		AllowedHosts:   g.cfg.AllowedHosts,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
+	"github.com/sandgate/sandgate/gateway/journal"
 	api "github.com/sandgate/sandgate/proto"
 	"github.com/sandgate/sandgate/sandbox"
 )
@@ -39,7 +40,12 @@ func TestEveryRPCIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
-	registry, err := newRegistry(sessions, keys.gate)
+	calls, err := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = calls.Drain(context.Background()) })
+	registry, err := newRegistry(sessions, keys.gate, calls)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/gateway/identity"
+	"github.com/sandgate/sandgate/gateway/journal"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox/sandboxtest"
 )
@@ -50,12 +51,17 @@ func newWired(t *testing.T) *wired {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
-	registry, err := newRegistry(sessions, keys.gate)
+	calls, err := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = calls.Drain(context.Background()) })
+	registry, err := newRegistry(sessions, keys.gate, calls)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server, err := gateway.NewServer(gateway.Options{
-		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Logger: slog.New(slog.DiscardHandler),
+		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Journal: calls, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

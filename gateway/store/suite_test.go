@@ -33,6 +33,11 @@ func TestStore(t *testing.T) {
 				{"revoked at the earlier time", revokeTwice},
 				{"tenants", tenants},
 				{"two openers at once", openersAtOnce},
+				{"calls", calls},
+				{"the same call twice", sameCall},
+				{"calls of a gateway that died", lostCalls},
+				{"a page of calls", pageOfCalls},
+				{"old calls", oldCalls},
 			} {
 				t.Run(test.name, func(t *testing.T) { test.run(t, newSource(t)) })
 			}

@@ -496,8 +496,12 @@ type CallToolRequest struct {
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// The arguments, a JSON object that fits the tool's input schema. Unknown names are refused.
 	Arguments *structpb.Struct `protobuf:"bytes,3,opt,name=arguments,proto3" json:"arguments,omitempty"`
-	// A name of the caller's for this call. Reserved for at-most-once calls: until those exist, a
-	// call that carries one is refused with Unimplemented, so that nobody relies on it in vain.
+	// A name of the caller's for this call, unique among those of its tenant. A call that carries one
+	// runs at most once: the same id and request joins it while it runs and gets its result for 24
+	// hours after; another request with the id is refused (AlreadyExists); and a call that the gateway
+	// lost sight of says so (Aborted) and is never run again. It goes on when the caller leaves, until
+	// CallService.CancelCall. It does not begin with `call_`. Empty: the call ends when the caller
+	// leaves, and calling again runs it again.
 	CallId        string `protobuf:"bytes,4,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -832,7 +836,10 @@ type StreamToolResponse struct {
 	//
 	//	*StreamToolResponse_Progress
 	//	*StreamToolResponse_Result
-	Event         isStreamToolResponse_Event `protobuf_oneof:"event"`
+	Event isStreamToolResponse_Event `protobuf_oneof:"event"`
+	// Counts the events of a call that carries a call_id, from 1, for CallService.AttachCall. Zero where
+	// it carries none.
+	Sequence      int64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -890,6 +897,13 @@ func (x *StreamToolResponse) GetResult() *CallToolResponse {
 		}
 	}
 	return nil
+}
+
+func (x *StreamToolResponse) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
 }
 
 type isStreamToolResponse_Event interface {
@@ -977,10 +991,11 @@ const file_sandgate_v1_tool_proto_rawDesc = "" +
 	"\tmime_type\x18\x01 \x01(\tR\bmimeType\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"M\n" +
 	"\x11StreamToolRequest\x128\n" +
-	"\x04call\x18\x01 \x01(\v2\x1c.sandgate.v1.CallToolRequestB\x06\xbaH\x03\xc8\x01\x01R\x04call\"\x8d\x01\n" +
+	"\x04call\x18\x01 \x01(\v2\x1c.sandgate.v1.CallToolRequestB\x06\xbaH\x03\xc8\x01\x01R\x04call\"\xa9\x01\n" +
 	"\x12StreamToolResponse\x125\n" +
 	"\bprogress\x18\x01 \x01(\v2\x17.google.protobuf.StructH\x00R\bprogress\x127\n" +
-	"\x06result\x18\x02 \x01(\v2\x1d.sandgate.v1.CallToolResponseH\x00R\x06resultB\a\n" +
+	"\x06result\x18\x02 \x01(\v2\x1d.sandgate.v1.CallToolResponseH\x00R\x06result\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x03R\bsequenceB\a\n" +
 	"\x05event*\xac\x01\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\r\n" +

@@ -1,0 +1,154 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sandgate/sandgate/gateway/store"
+)
+
+// exampleCall is a call that begins, n milliseconds after an arbitrary time.
+func exampleCall(n int) store.Call {
+	return store.Call{
+		Tenant: "acme", ID: fmt.Sprintf("call_%03d", n), CallID: fmt.Sprintf("mine-%d", n), SessionID: "ses_1", Tool: "python_run",
+		Hash: []byte{1, 2, byte(n)}, State: store.CallRunning, Result: []byte{}, CreatedAt: time.UnixMilli(1_700_000_000_000 + int64(n)),
+	}
+}
+
+func begin(t *testing.T, db *store.DB, call store.Call) {
+	t.Helper()
+	if _, began, err := db.BeginCall(t.Context(), call); err != nil || !began {
+		t.Fatalf("%s began: %v, %v", call.ID, began, err)
+	}
+}
+
+func calls(t *testing.T, source string) {
+	t.Helper()
+	db := open(t, source, "a")
+	want := exampleCall(1)
+	begin(t, db, want)
+	want.State, want.Status, want.Result, want.Error, want.EndedAt = store.CallEnded, 2, []byte{0, 255}, `{"code":"x"}`, want.CreatedAt.Add(time.Second)
+	do(t, db.EndCall(t.Context(), want), db.Close())
+	db = open(t, source, "a")
+	for _, name := range []string{want.ID, want.CallID} {
+		got, err := db.Call(t.Context(), "acme", name)
+		do(t, err)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s after reopening (-want +got):\n%s", name, diff)
+		}
+	}
+	for _, who := range []struct{ tenant, id string }{{"other", want.ID}, {"other", want.CallID}, {"acme", ""}, {"acme", "none"}} {
+		if got, err := db.Call(t.Context(), who.tenant, who.id); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%+v: %+v, %v", who, got, err)
+		}
+	}
+}
+
+func sameCall(t *testing.T, source string) {
+	t.Helper()
+	db := open(t, source, "a")
+	var began atomic.Int32
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			call := exampleCall(i)
+			call.CallID = "one"
+			kept, first, err := db.BeginCall(context.WithoutCancel(t.Context()), call)
+			if err != nil || kept.CallID != "one" || first != (kept.ID == call.ID) {
+				t.Errorf("%s: %+v, %v, %v", call.ID, kept, first, err)
+			}
+			if first {
+				began.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if began.Load() != 1 {
+		t.Errorf("%d calls began with one id", began.Load())
+	}
+	other := exampleCall(99)
+	other.Tenant, other.CallID = "other", "one"
+	begin(t, db, other) // another tenant's ids are its own
+}
+
+func lostCalls(t *testing.T, source string) {
+	t.Helper()
+	a, b := open(t, source, "a"), open(t, source, "b")
+	ran, ends, theirs := exampleCall(1), exampleCall(2), exampleCall(3)
+	begin(t, a, ran)
+	begin(t, a, ends)
+	begin(t, b, theirs)
+	ends.State, ends.EndedAt = store.CallEnded, ends.CreatedAt
+	do(t, a.EndCall(t.Context(), ends), a.Close())
+	lost, err := open(t, source, "a").LoseCalls(t.Context(), time.Now())
+	do(t, err)
+	if lost != 1 {
+		t.Errorf("%d calls are lost", lost)
+	}
+	for id, want := range map[string]store.CallState{ran.ID: store.CallLost, ends.ID: store.CallEnded, theirs.ID: store.CallRunning} {
+		got, err := b.Call(t.Context(), "acme", id)
+		do(t, err)
+		if got.State != want {
+			t.Errorf("%s is %d, want %d", id, got.State, want)
+		}
+	}
+}
+
+func pageOfCalls(t *testing.T, source string) {
+	t.Helper()
+	db := open(t, source, "a")
+	var ended []store.Call
+	for i := range 5 {
+		call := exampleCall(i)
+		call.State, call.CallID, call.EndedAt = store.CallEnded, "", call.CreatedAt
+		call.CreatedAt = time.UnixMilli(1_700_000_000_000 + int64(i/2)) // two at a time
+		ended = append(ended, call)
+	}
+	do(t, db.RecordCalls(t.Context(), ended), db.RecordCalls(t.Context(), ended[:2]))
+	running := exampleCall(7)
+	running.SessionID = "ses_2"
+	begin(t, db, running)
+	list := func(f store.CallFilter) (ids []string, last store.Call) {
+		f.Tenant = "acme"
+		got, err := db.Calls(t.Context(), f)
+		do(t, err)
+		for _, call := range got {
+			ids, last = append(ids, call.ID), call
+		}
+		return ids, last
+	}
+	first, last := list(store.CallFilter{Limit: 3})
+	second, _ := list(store.CallFilter{Limit: 10, Before: last.CreatedAt, BeforeID: last.ID})
+	inSession, _ := list(store.CallFilter{Limit: 10, SessionID: "ses_2"})
+	stillRunning, _ := list(store.CallFilter{Limit: 10, Running: true})
+	want := [][]string{{"call_007", "call_004", "call_003"}, {"call_002", "call_001", "call_000"}, {"call_007"}, {"call_007"}}
+	if diff := cmp.Diff(want, [][]string{first, second, inSession, stillRunning}); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func oldCalls(t *testing.T, source string) {
+	t.Helper()
+	db := open(t, source, "a")
+	running, old, fresh := exampleCall(0), exampleCall(1), exampleCall(500)
+	for _, call := range []*store.Call{&running, &old, &fresh} {
+		begin(t, db, *call)
+	}
+	for _, call := range []store.Call{old, fresh} {
+		call.State, call.EndedAt = store.CallEnded, call.CreatedAt
+		do(t, db.EndCall(t.Context(), call))
+	}
+	do(t, db.ForgetCalls(t.Context(), fresh.CreatedAt))
+	for id, kept := range map[string]bool{running.ID: true, old.ID: false, fresh.ID: true} {
+		if _, err := db.Call(t.Context(), "acme", id); (err == nil) != kept {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+}
