@@ -84,7 +84,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route) {
 	if body.packed {
 		c.decoded = body.decoded
 	}
-	inner := r.WithContext(withCall(r.Context(), c))
+	inner := r.WithContext(withCall(s.startSpan(r, target.procedure), c))
 	inner.Body = body
 	completed := false
 	defer func() {
@@ -119,6 +119,7 @@ func (s *Server) record(ctx context.Context, c *call, sum summary) {
 	session, tool, status, err := c.session, c.tool, c.status, c.err
 	c.mu.Unlock()
 	s.metrics.call(c.procedure, tool, sum)
+	traceID := endSpan(ctx, sum, session, tool, status)
 	level := slog.LevelInfo
 	attrs := make([]slog.Attr, 0, 12)
 	attrs = append(attrs, slog.String("id", c.id), slog.String("procedure", c.procedure), slog.String("code", sum.code),
@@ -128,6 +129,9 @@ func (s *Server) record(ctx context.Context, c *call, sum summary) {
 	}
 	if tool != "" {
 		attrs = append(attrs, slog.String("tool", tool), slog.String("status", status.String()))
+	}
+	if traceID != "" {
+		attrs = append(attrs, slog.String("trace_id", traceID))
 	}
 	if sum.code == connect.CodeInternal.String() || sum.code == connect.CodeUnknown.String() {
 		level = slog.LevelError

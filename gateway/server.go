@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/net/netutil"
 )
 
@@ -54,6 +55,8 @@ type Options struct {
 	Checks map[string]Readiness
 	// Gauges are shown in the metrics besides the gateway's own.
 	Gauges []Gauge
+	// Tracer makes a span of each call. Nil: there are no spans, and none is paid for.
+	Tracer trace.Tracer
 	// CertFile and KeyFile hold a TLS certificate and its key as PEM. Both empty: no TLS.
 	CertFile, KeyFile string
 }

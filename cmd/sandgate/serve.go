@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
+	"github.com/sandgate/sandgate/cmd/sandgate/internal/telemetry"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/sandbox/gather"
 )
@@ -73,7 +74,12 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	log := newLogger(lines, cfg)
 	ctx, stop := signal.NotifyContext(ctx, endSignals()...)
 	defer stop()
-	g, err := openGateway(ctx, cfg, log)
+	traces, err := telemetry.Start(ctx, telemetry.Env(a.env), buildVersion(), log)
+	if err != nil {
+		return err
+	}
+	defer traces.Close(context.WithoutCancel(ctx))
+	g, err := openGateway(ctx, cfg, log, traces.Tracer())
 	if err != nil {
 		if ctx.Err() != nil {
 			return exitError{code: exitInterrupted}

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/gateway/store"
@@ -21,6 +23,7 @@ import (
 type gatewayParts struct {
 	cfg      *config.Config
 	log      *slog.Logger
+	tracer   trace.Tracer // nil: no spans are made
 	runtime  string
 	state    *stateDir
 	driver   *docker.Driver
@@ -34,8 +37,8 @@ type gatewayParts struct {
 
 // openGateway makes a gateway that only needs to be served. Whatever it opened is closed again when
 // it fails.
-func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (*gatewayParts, error) {
-	g := &gatewayParts{cfg: cfg, log: log}
+func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, tracer trace.Tracer) (*gatewayParts, error) {
+	g := &gatewayParts{cfg: cfg, log: log, tracer: tracer}
 	for _, open := range []func(context.Context) error{
 		g.probePort, g.inspectHost, g.openState, g.openDriver, g.openSessions, g.openPool, g.openServer,
 	} {
@@ -173,6 +176,7 @@ func (g *gatewayParts) openServer(ctx context.Context) error {
 			"pool":   gateway.ReadinessFunc(g.poolReady),
 		},
 		Gauges:   g.poolGauges(),
+		Tracer:   g.tracer,
 		CertFile: g.cfg.TLSCert,
 		KeyFile:  g.cfg.TLSKey,
 	})
