@@ -34,9 +34,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/readyz":
 		s.page(w, r, s.ready)
 		return
-	case "/metrics":
-		s.page(w, r, s.metrics.page)
-		return
+	case metricsPath:
+		if !s.opts.MetricsApart {
+			s.page(w, r, s.metrics.page)
+			return
+		}
 	}
 	target := s.routes[r.URL.Path]
 	if wrong := misfitOf(r, target); wrong != nil {
@@ -119,6 +121,7 @@ func (s *Server) record(ctx context.Context, c *call, sum summary) {
 	session, tool, status, err := c.session, c.tool, c.status, c.err
 	c.mu.Unlock()
 	s.metrics.call(c.procedure, tool, sum)
+	s.metrics.failed(err)
 	traceID := endSpan(ctx, sum, session, tool, status)
 	level := slog.LevelInfo
 	attrs := make([]slog.Attr, 0, 12)

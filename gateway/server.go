@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/net/netutil"
 )
@@ -55,6 +56,10 @@ type Options struct {
 	Checks map[string]Readiness
 	// Gauges are shown in the metrics besides the gateway's own.
 	Gauges []Gauge
+	// Collectors are shown in the metrics, too. Their labels must take their values from closed lists.
+	Collectors []prometheus.Collector
+	// MetricsApart keeps the metrics off the server's own port: they are served by ServeMetrics alone.
+	MetricsApart bool
 	// Tracer makes a span of each call. Nil: there are no spans, and none is paid for.
 	Tracer trace.Tracer
 	// CertFile and KeyFile hold a TLS certificate and its key as PEM. Both empty: no TLS.
@@ -75,6 +80,8 @@ type Server struct {
 	errors    *connect.ErrorWriter
 	log       *slog.Logger
 	stop      context.CancelFunc // cancels every call
+
+	metricsHTTP *http.Server // of the metrics' own listener
 }
 
 // route is one path that is served under the bounds of an RPC.
@@ -113,9 +120,10 @@ func NewServer(opts Options) (*Server, error) {
 	}
 	s.ready = newReadiness(opts.Checks, s.admission, opts.Logger)
 	var err error
-	if s.metrics, err = newMetrics(opts, s.admission); err != nil {
+	if s.metrics, err = newMetrics(opts, s.newGauges()); err != nil {
 		return nil, err
 	}
+	s.metricsHTTP = s.newMetricsHTTP()
 	s.routes = s.newRoutes()
 	return s, s.newHTTP()
 }
@@ -193,5 +201,5 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if closeErr := s.http.Shutdown(closing); closeErr != nil {
 		err = errors.Join(err, s.http.Close())
 	}
-	return err
+	return errors.Join(err, s.metricsHTTP.Close()) // last, so that the end can be watched
 }

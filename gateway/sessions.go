@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sandgate/sandgate/gateway/store"
 	"github.com/sandgate/sandgate/sandbox"
@@ -58,8 +59,9 @@ type SessionOptions struct {
 // lease runs out, and says so when a sandbox died. Its methods may be called by any number of
 // goroutines.
 type Sessions struct {
-	opts SessionOptions
-	base time.Time // leases are counted from here on the monotonic clock
+	opts   SessionOptions
+	base   time.Time              // leases are counted from here on the monotonic clock
+	losses *prometheus.CounterVec // sessions lost, by cause
 
 	mu      sync.RWMutex
 	all     map[string]*session // guarded by mu
