@@ -18,6 +18,12 @@ func (s *Server) newGauges() []Gauge {
 			Value: func() float64 { return float64(s.admission.most) },
 		},
 	}
+	if s.pair != nil {
+		gauges = append(gauges, Gauge{
+			Name: "sandgate_tls_certificate_expiry_seconds", Help: "Unix time at which the TLS certificate that is served runs out.",
+			Value: s.pair.expiry,
+		})
+	}
 	gauges = append(gauges, s.readyGauges()...)
 	if s.opts.Sessions == nil {
 		return gauges

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -62,7 +63,8 @@ type Options struct {
 	MetricsApart bool
 	// Tracer makes a span of each call. Nil: there are no spans, and none is paid for.
 	Tracer trace.Tracer
-	// CertFile and KeyFile hold a TLS certificate and its key as PEM. Both empty: no TLS.
+	// CertFile and KeyFile hold a TLS certificate and its key as PEM. Both empty: no TLS. While the
+	// server serves, it looks at them every few seconds and serves what is new in them.
 	CertFile, KeyFile string
 }
 
@@ -82,6 +84,7 @@ type Server struct {
 	stop      context.CancelFunc // cancels every call
 
 	metricsHTTP *http.Server // of the metrics' own listener
+	pair        *tlsPair     // nil: no TLS
 }
 
 // route is one path that is served under the bounds of an RPC.
@@ -120,16 +123,22 @@ func NewServer(opts Options) (*Server, error) {
 	}
 	s.ready = newReadiness(opts.Checks, s.admission, opts.Logger)
 	var err error
+	if opts.CertFile != "" || opts.KeyFile != "" {
+		if s.pair, err = loadTLSPair(opts.CertFile, opts.KeyFile, opts.Logger); err != nil {
+			return nil, err
+		}
+	}
 	if s.metrics, err = newMetrics(opts, s.newGauges()); err != nil {
 		return nil, err
 	}
 	s.metricsHTTP = s.newMetricsHTTP()
 	s.routes = s.newRoutes()
-	return s, s.newHTTP()
+	s.newHTTP()
+	return s, nil
 }
 
 // newHTTP makes the HTTP server with its bounds.
-func (s *Server) newHTTP() error {
+func (s *Server) newHTTP() {
 	base, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	protocols := &http.Protocols{}
@@ -151,16 +160,10 @@ func (s *Server) newHTTP() error {
 		BaseContext: func(net.Listener) context.Context { return base },
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	if s.opts.CertFile == "" && s.opts.KeyFile == "" {
-		return nil
+	if s.pair == nil {
+		return
 	}
-	cert, err := tls.LoadX509KeyPair(s.opts.CertFile, s.opts.KeyFile)
-	if err != nil {
-		stop()
-		return fmt.Errorf("load the TLS certificate: %w", err)
-	}
-	s.http.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	return nil
+	s.http.TLSConfig = &tls.Config{GetCertificate: s.pair.get, MinVersion: tls.VersionTLS12}
 }
 
 // Handler returns what the server serves, for a listener of somebody else's.
@@ -174,8 +177,13 @@ func (s *Server) Serve(listener net.Listener) error {
 	}
 	bounded := gatherListener{netutil.LimitListener(listener, maxConnections)}
 	var err error
-	if s.http.TLSConfig != nil {
+	if s.pair != nil {
+		watching, stop := context.WithCancel(context.Background())
+		var watch sync.WaitGroup
+		watch.Go(func() { s.pair.watch(watching) })
 		err = s.http.ServeTLS(bounded, "", "")
+		stop()
+		watch.Wait()
 	} else {
 		err = s.http.Serve(bounded)
 	}
