@@ -116,7 +116,7 @@ func (a *app) rootCommand() *cobra.Command {
 	)
 	root.AddCommand(
 		a.pyCommand(), a.shCommand(), a.cpCommand(), a.sessionCommand(), a.toolsCommand(), a.callCommand(),
-		a.serveCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(),
+		a.serveCommand(), a.doctorCommand(), a.healthCommand(), a.configCommand(), a.versionCommand(),
 	)
 	strictHelp(root)
 	return root
