@@ -52,12 +52,13 @@ func NewSessions(opts SessionOptions) (*Sessions, error) {
 		opts.Logger = slog.Default()
 	}
 	s := &Sessions{
-		opts:   opts,
-		base:   time.Now(),
+		opts: opts,
+		base: time.Now(),
+		all:  make(map[string]*session),
+		wake: make(chan struct{}, 1),
+		stop: make(chan struct{}),
+
 		losses: newLosses(),
-		all:    make(map[string]*session),
-		wake:   make(chan struct{}, 1),
-		stop:   make(chan struct{}),
 	}
 	if err := s.limitsFor(nil).Check(opts.Maximum); err != nil {
 		return nil, fmt.Errorf("the default limits do not fit the operator's maximum: %w", err)

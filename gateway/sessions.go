@@ -59,9 +59,8 @@ type SessionOptions struct {
 // lease runs out, and says so when a sandbox died. Its methods may be called by any number of
 // goroutines.
 type Sessions struct {
-	opts   SessionOptions
-	base   time.Time              // leases are counted from here on the monotonic clock
-	losses *prometheus.CounterVec // sessions lost, by cause
+	opts SessionOptions
+	base time.Time // leases are counted from here on the monotonic clock
 
 	mu      sync.RWMutex
 	all     map[string]*session // guarded by mu
@@ -71,6 +70,8 @@ type Sessions struct {
 	work sync.WaitGroup // every goroutine and every creation
 	wake chan struct{}  // asks the keeper to look at the leases
 	stop chan struct{}  // ends the keeper
+
+	losses *prometheus.CounterVec // sessions lost, by cause
 }
 
 // SessionCounts says how many sessions there are.
