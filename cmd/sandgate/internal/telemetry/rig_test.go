@@ -52,6 +52,14 @@ func (guest) Run(_ context.Context, _ *sandgatev1.RunRequest, stream *connect.Se
 	return stream.Send(&sandgatev1.RunResponse{Event: &sandgatev1.RunResponse_Result{Result: result}})
 }
 
+// sandboxOf is a box that any number of goroutines may close.
+type sandboxOf struct{ *sandboxtest.Box }
+
+func (b sandboxOf) Close(context.Context) error {
+	b.Die(sandbox.ErrClosed)
+	return nil
+}
+
 // rig is a gateway as `sandgate serve` puts it together, whose sandboxes are boxes around a guest.
 type rig struct {
 	traces   *telemetry.Traces
@@ -76,7 +84,7 @@ func newRig(tb testing.TB, options ...connect.ClientOption) *rig {
 	mux.Handle(sandgatev1connect.NewFileServiceHandler(guest{die: func() { g.box.Die(sandbox.ErrLost) }}))
 	mux.Handle(sandgatev1connect.NewPythonServiceHandler(guest{}))
 	g.box = sandboxtest.Serve(tb, mux)
-	sessions := newSessions(tb, g.box, log)
+	sessions := newSessions(tb, sandboxOf{g.box}, log)
 	registry := gateway.NewRegistry()
 	sessions.Register(registry)
 	gateway.Unary(registry, sandgatev1connect.FileServiceStatProcedure, fileserver.New(sessions).Stat)
