@@ -13,13 +13,13 @@ export GOFLAGS := $(strip $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false)
 VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools.mod
-SCRIPTS := .ci/run .ci/gencheck .ci/leaks images/lib.sh images/setup images/engine images/gvisor images/base images/sandbox images/toolchain images/testdeps
+SCRIPTS := .ci/run .ci/gencheck .ci/leaks images/lib.sh images/setup images/engine images/gvisor images/base images/sandbox images/gateway images/toolchain images/testdeps
 # -count=1: Go's cache does not know that an image or an engine changed.
 # The race detector costs minutes on the packages that start containers; these hold the concurrency.
 RACE := $(patsubst %,./%,$(wildcard sandbox sandbox/guest/channel sandbox/sandboxtest gateway))
 OURS := label=sandgate.owner
 
-.PHONY: help setup setup-tests build run serve test test-conformance test-kernel lint gen check breaking bench clean clean-images
+.PHONY: help setup setup-tests build image run serve test test-conformance test-kernel lint gen check breaking bench clean clean-images
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ setup: ## make this machine ready: Docker engine, gVisor, sandbox image (says li
 
 build: ## put the program into bin/
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sandgate ./cmd/sandgate
+
+image: build ## build the gateway's own container image, sandgate/gateway (needs an engine, no registry)
+	@images/gateway
 
 run: setup build ## see it work: a gateway of its own, a session, a data set, a chart, and everything cleaned up
 	@go run ./examples/quickstart
@@ -100,8 +103,9 @@ clean: ## remove bin/ and every container of Sandgate on this engine (images and
 	@find pyrunner sdk -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 	@if docker version >/dev/null 2>&1; then docker ps -aq --filter $(OURS) | xargs -r docker rm -f >/dev/null; \
 	  else echo "No Docker engine answers, so no container was looked for."; fi
-	@echo "Left: the images sandgate/base and sandgate/sandbox ('make clean-images' removes them), Go's build cache, the engine, gVisor."
+	@echo "Left: the images sandgate/base, sandgate/sandbox and sandgate/gateway ('make clean-images' removes them), Go's build cache, the engine, gVisor."
 
 clean-images: clean ## remove Sandgate's images too; building them again takes minutes
 	@docker images -q sandgate/sandbox | sort -u | xargs -r docker rmi -f >/dev/null
+	@docker images -q sandgate/gateway | sort -u | xargs -r docker rmi -f >/dev/null
 	@docker images -q sandgate/base | sort -u | xargs -r docker rmi -f >/dev/null

@@ -111,6 +111,8 @@ func TestEngines(t *testing.T) {
 		{"modernc.org/sqlite/", "gateway/store"},
 		{"github.com/jackc/pgx/", "gateway/store"},
 		{"github.com/pressly/goose/", "gateway/store"},
+		{"go.opentelemetry.io/otel/sdk/", "cmd/sandgate/internal/telemetry"},
+		{"go.opentelemetry.io/otel/exporters/", "cmd/sandgate/internal/telemetry"},
 	} {
 		for _, file := range sources(t) {
 			if matches(engine.folder+"/", file.folder) {

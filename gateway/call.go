@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -128,10 +129,11 @@ func (c *call) end() {
 	}
 }
 
-// shown returns as much of a session's id as may be logged.
+// shown returns as much of a session's id as may be logged. What a caller sent in place of an id may
+// be cut within a letter, so the rest of that is dropped.
 func shown(sessionID string) string {
 	if len(sessionID) > sessionShown {
-		return sessionID[:sessionShown] + "…"
+		return strings.ToValidUTF8(sessionID[:sessionShown], "") + "…"
 	}
 	return sessionID
 }

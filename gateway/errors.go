@@ -80,3 +80,18 @@ func causeOf(err error) error {
 	}
 	return err
 }
+
+// detailReason returns the reason in an RPC error's detail, empty for none.
+func detailReason(err error) string {
+	rpcErr, ok := errors.AsType[*connect.Error](err)
+	if !ok {
+		return ""
+	}
+	for _, detail := range rpcErr.Details() {
+		value, err := detail.Value()
+		if text, ok := value.(*sandgatev1.ErrorDetail); ok && err == nil {
+			return text.GetReason()
+		}
+	}
+	return ""
+}

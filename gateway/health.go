@@ -21,6 +21,9 @@ const (
 	readyTimeout = time.Second // for one check
 )
 
+// checkAccepting is the check that the gateway makes of itself: it is not ending.
+const checkAccepting = "accepting"
+
 // Readiness is something that the gateway cannot work without: an engine, a pool.
 type Readiness interface {
 	// Ready returns nil if it can be used now. It must return when ctx ends.
@@ -71,7 +74,7 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 // state returns whether the gateway is ready, and each check's outcome.
 func (r *readiness) state(ctx context.Context) (bool, map[string]bool) {
-	checks := map[string]bool{"accepting": !r.admission.isDraining()}
+	checks := map[string]bool{checkAccepting: !r.admission.isDraining()}
 	maps.Copy(checks, r.ask(ctx))
 	for _, passed := range checks {
 		if !passed {

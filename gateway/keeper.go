@@ -178,7 +178,7 @@ func (s *Sessions) resume(all []*session) {
 		s.all[sess.owned()] = sess
 		s.mu.Unlock()
 		if sess.sandbox == nil {
-			s.lose(sess, goneReason)
+			s.lose(sess, lostRestart, goneReason)
 			continue
 		}
 		s.renew(sess)

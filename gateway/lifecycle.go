@@ -58,6 +58,8 @@ func NewSessions(opts SessionOptions) (*Sessions, error) {
 		all:  make(map[owned]*session),
 		wake: make(chan struct{}, 1),
 		stop: make(chan struct{}),
+
+		losses: newLosses(),
 	}
 	if err := s.limitsFor(nil).Check(opts.Maximum); err != nil {
 		return nil, fmt.Errorf("the default limits do not fit the operator's maximum: %w", err)
@@ -240,11 +242,11 @@ func (s *Sessions) watch(sess *session) {
 		return
 	case <-sess.sandbox.Done():
 	}
-	reason := "its sandbox ended"
-	if err := sess.sandbox.Err(); err != nil {
+	reason, err := "its sandbox ended", sess.sandbox.Err()
+	if err != nil {
 		reason = err.Error()
 	}
-	s.lose(sess, reason)
+	s.lose(sess, causeOfLoss(err), reason)
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if err := sess.sandbox.Close(ctx); err != nil {
@@ -252,8 +254,9 @@ func (s *Sessions) watch(sess *session) {
 	}
 }
 
-// lose marks a session as lost, unless it is ending anyway. Its lease runs out from now on.
-func (s *Sessions) lose(sess *session, reason string) {
+// lose marks a session as lost, unless it is ending anyway. Its lease runs out from now on. The cause
+// is what is counted, the reason what callers are told.
+func (s *Sessions) lose(sess *session, cause, reason string) {
 	if len(reason) > maxReason {
 		reason = reason[:maxReason]
 	}
@@ -261,6 +264,7 @@ func (s *Sessions) lose(sess *session, reason string) {
 	if !s.markLost(sess, reason) {
 		return
 	}
+	s.losses.WithLabelValues(cause).Inc()
 	s.opts.Logger.Warn("a session is lost", "session", shown(sess.id), "sandbox", sess.sandboxID, "reason", reason)
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,9 +32,10 @@ type metrics struct {
 	tools    *prometheus.CounterVec
 	bytes    *prometheus.CounterVec
 	refusals *prometheus.CounterVec
+	guests   *prometheus.CounterVec
 }
 
-func newMetrics(opts Options, admission *admission) (*metrics, error) {
+func newMetrics(opts Options, gauges []Gauge) (*metrics, error) {
 	m := &metrics{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sandgate_calls_total", Help: "RPCs served, by how they ended.",
@@ -51,13 +53,23 @@ func newMetrics(opts Options, admission *admission) (*metrics, error) {
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sandgate_refused_total", Help: "Requests that were not let in.",
 		}, []string{"code"}),
+		guests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sandgate_guest_failures_total", Help: "Calls that failed because a sandbox did not answer as it must.",
+		}, []string{"reason"}),
+	}
+	for _, reason := range guestFailures() {
+		m.guests.WithLabelValues(reason) // so that the first failure is an increase
 	}
 	registry := prometheus.NewRegistry()
 	all := []prometheus.Collector{
-		m.calls, m.seconds, m.tools, m.bytes, m.refusals,
+		m.calls, m.seconds, m.tools, m.bytes, m.refusals, m.guests,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	}
-	for _, gauge := range append(ownGauges(opts.Sessions, admission), opts.Gauges...) {
+	if opts.Sessions != nil {
+		all = append(all, opts.Sessions.losses)
+	}
+	all = append(all, opts.Collectors...)
+	for _, gauge := range append(gauges, opts.Gauges...) {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: gauge.Name, Help: gauge.Help, ConstLabels: gauge.Labels,
 		}, gauge.Value))
@@ -71,27 +83,6 @@ func newMetrics(opts Options, admission *admission) (*metrics, error) {
 	return m, nil
 }
 
-func ownGauges(sessions *Sessions, admission *admission) []Gauge {
-	gauges := []Gauge{{
-		Name: "sandgate_calls_running", Help: "RPCs being served.",
-		Value: func() float64 { return float64(admission.calls()) },
-	}}
-	if sessions == nil {
-		return gauges
-	}
-	for state, count := range map[string]func(SessionCounts) int{
-		"running":  func(c SessionCounts) int { return c.Running },
-		"creating": func(c SessionCounts) int { return c.Creating },
-		"lost":     func(c SessionCounts) int { return c.Lost },
-	} {
-		gauges = append(gauges, Gauge{
-			Name: "sandgate_sessions", Help: "Sessions, by state.", Labels: map[string]string{"state": state},
-			Value: func() float64 { return float64(count(sessions.Counts())) },
-		})
-	}
-	return gauges
-}
-
 // call counts a call. procedure and tool are names that the gateway itself knows.
 func (m *metrics) call(procedure, tool string, sum summary) {
 	m.calls.WithLabelValues(procedure, sum.code).Inc()
@@ -101,6 +92,22 @@ func (m *metrics) call(procedure, tool string, sum summary) {
 	if tool != "" {
 		m.tools.WithLabelValues(tool, sum.code).Inc()
 	}
+}
+
+// failed counts a call that failed by a guest's doing.
+func (m *metrics) failed(err error) {
+	if err == nil {
+		return
+	}
+	if reason := detailReason(err); slices.Contains(guestFailures(), reason) {
+		m.guests.WithLabelValues(reason).Inc()
+	}
+}
+
+// guestFailures are the reasons of errors that a sandbox is to blame for, as the backends write them.
+// A sandbox that ended is not among them: its session is counted once, as lost.
+func guestFailures() []string {
+	return []string{"SANDBOX_SILENT", "SANDBOX_MISBEHAVED", "SANDBOX_ERROR", "REPLY_TOO_LARGE"}
 }
 
 // refused counts a request that was not let in.

@@ -40,12 +40,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/readyz":
 		s.page(w, r, s.ready)
 		return
-	case "/metrics":
-		s.page(w, r, s.metrics.page)
-		return
 	case openAPIPath:
 		s.page(w, r, s.openAPI)
 		return
+	case metricsPath:
+		// Whoever must show a key elsewhere learns nothing here.
+		if !s.opts.MetricsApart && s.opts.Authenticator.Open() {
+			s.page(w, r, s.metrics.page)
+			return
+		}
 	}
 	target := s.routes[r.URL.Path]
 	principal, err := s.whoMay(w, r, target)
@@ -116,7 +119,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route, pr
 	if body.packed {
 		c.decoded = body.decoded
 	}
-	inner := r.WithContext(withCall(r.Context(), c))
+	inner := r.WithContext(withCall(s.startSpan(r, target.procedure), c))
 	inner.Body = body
 	completed := false
 	defer func() {
@@ -154,6 +157,8 @@ func (s *Server) record(ctx context.Context, c *call, sum summary) {
 		s.note(c.principal.Tenant, sum, store.Call{SessionID: session, Tool: cmp.Or(tool, s.access.rules[c.procedure].tool), Status: int32(status)})
 	}
 	s.metrics.call(c.procedure, tool, sum)
+	s.metrics.failed(err)
+	traceID := endSpan(ctx, sum, session, tool, status)
 	level := slog.LevelInfo
 	attrs := make([]slog.Attr, 0, 14)
 	attrs = append(attrs, slog.String("id", c.id), slog.String("procedure", c.procedure), slog.String("code", sum.code),
@@ -166,6 +171,9 @@ func (s *Server) record(ctx context.Context, c *call, sum summary) {
 	}
 	if tool != "" {
 		attrs = append(attrs, slog.String("tool", tool), slog.String("status", status.String()))
+	}
+	if traceID != "" {
+		attrs = append(attrs, slog.String("trace_id", traceID))
 	}
 	if sum.code == connect.CodeInternal.String() || sum.code == connect.CodeUnknown.String() {
 		level = slog.LevelError

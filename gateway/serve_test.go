@@ -102,6 +102,8 @@ func registerFakes(g *rig, r *Registry) {
 			return nil, nil
 		case "boom":
 			return nil, errBoom
+		case "silent":
+			return nil, Errorf(connect.CodeDeadlineExceeded, "SANDBOX_SILENT", "Look before you call again.", "no answer")
 		default:
 			return &sandgatev1.ReadResponse{Content: &sandgatev1.ReadResponse_Text{Text: strings.Repeat("x", int(req.GetLength()))}, TotalSize: 7}, nil
 		}

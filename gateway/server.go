@@ -8,9 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/net/netutil"
 
 	"github.com/sandgate/sandgate/gateway/journal"
@@ -60,7 +63,14 @@ type Options struct {
 	Checks map[string]Readiness
 	// Gauges are shown in the metrics besides the gateway's own.
 	Gauges []Gauge
-	// CertFile and KeyFile hold a TLS certificate and its key as PEM. Both empty: no TLS.
+	// Collectors are shown in the metrics, too. Their labels must take their values from closed lists.
+	Collectors []prometheus.Collector
+	// MetricsApart keeps the metrics off the server's own port: they are served by ServeMetrics alone.
+	MetricsApart bool
+	// Tracer makes a span of each call. Nil: there are no spans, and none is paid for.
+	Tracer trace.Tracer
+	// CertFile and KeyFile hold a TLS certificate and its key as PEM. Both empty: no TLS. While the
+	// server serves, it looks at them every few seconds and serves what is new in them.
 	CertFile, KeyFile string
 	// maxMessageBytes is less than MaxMessageBytes in a test. Zero means MaxMessageBytes.
 	maxMessageBytes int
@@ -82,6 +92,9 @@ type Server struct {
 	errors    *connect.ErrorWriter
 	log       *slog.Logger
 	stop      context.CancelFunc // cancels every call
+
+	metricsHTTP *http.Server // of the metrics' own listener
+	pair        *tlsPair     // nil: no TLS
 }
 
 // route is one path that is served under the bounds of an RPC.
@@ -129,18 +142,25 @@ func NewServer(opts Options) (*Server, error) {
 	}
 	s.ready = newReadiness(opts.Checks, s.admission, opts.Logger)
 	var err error
-	if s.metrics, err = newMetrics(opts, s.admission); err != nil {
+	if opts.CertFile != "" || opts.KeyFile != "" {
+		if s.pair, err = loadTLSPair(opts.CertFile, opts.KeyFile, opts.Logger); err != nil {
+			return nil, err
+		}
+	}
+	if s.metrics, err = newMetrics(opts, s.newGauges()); err != nil {
 		return nil, err
 	}
 	if s.openAPI, err = newOpenAPI(opts.Registry); err != nil {
 		return nil, err
 	}
+	s.metricsHTTP = s.newMetricsHTTP()
 	s.routes = s.newRoutes()
-	return s, s.newHTTP()
+	s.newHTTP()
+	return s, nil
 }
 
 // newHTTP makes the HTTP server with its bounds.
-func (s *Server) newHTTP() error {
+func (s *Server) newHTTP() {
 	base, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	protocols := &http.Protocols{}
@@ -162,16 +182,10 @@ func (s *Server) newHTTP() error {
 		BaseContext: func(net.Listener) context.Context { return base },
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	if s.opts.CertFile == "" && s.opts.KeyFile == "" {
-		return nil
+	if s.pair == nil {
+		return
 	}
-	cert, err := tls.LoadX509KeyPair(s.opts.CertFile, s.opts.KeyFile)
-	if err != nil {
-		stop()
-		return fmt.Errorf("load the TLS certificate: %w", err)
-	}
-	s.http.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	return nil
+	s.http.TLSConfig = &tls.Config{GetCertificate: s.pair.get, MinVersion: tls.VersionTLS12}
 }
 
 // Handler returns what the server serves, for a listener of somebody else's.
@@ -187,8 +201,13 @@ func (s *Server) Serve(listener net.Listener) error {
 	}
 	bounded := gatherListener{netutil.LimitListener(listener, maxConnections)}
 	var err error
-	if s.http.TLSConfig != nil {
+	if s.pair != nil {
+		watching, stop := context.WithCancel(context.Background())
+		var watch sync.WaitGroup
+		watch.Go(func() { s.pair.watch(watching) })
 		err = s.http.ServeTLS(bounded, "", "")
+		stop()
+		watch.Wait()
 	} else {
 		err = s.http.Serve(bounded)
 	}
@@ -217,5 +236,5 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if closeErr := s.http.Shutdown(closing); closeErr != nil {
 		err = errors.Join(err, s.http.Close())
 	}
-	return err
+	return errors.Join(err, s.metricsHTTP.Close()) // last, so that the end can be watched
 }

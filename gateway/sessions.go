@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/store"
@@ -72,6 +73,8 @@ type Sessions struct {
 	work sync.WaitGroup // every goroutine and every creation
 	wake chan struct{}  // asks the keeper to look at the leases
 	stop chan struct{}  // ends the keeper
+
+	losses *prometheus.CounterVec // sessions lost, by cause
 }
 
 // SessionCounts says how many sessions there are.

@@ -116,8 +116,9 @@ func (a *app) rootCommand() *cobra.Command {
 		&cobra.Group{ID: groupRun, Title: "Running a gateway:"},
 	)
 	root.AddCommand(
-		a.pyCommand(), a.shCommand(), a.cpCommand(), a.sessionCommand(), a.toolsCommand(), a.callCommand(), a.openAPICommand(), a.whoAmICommand(), a.tokenCommand(),
-		a.serveCommand(), a.keyCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(),
+		a.pyCommand(), a.shCommand(), a.cpCommand(), a.sessionCommand(), a.toolsCommand(), a.callCommand(),
+		a.openAPICommand(), a.whoAmICommand(), a.tokenCommand(),
+		a.serveCommand(), a.keyCommand(), a.doctorCommand(), a.healthCommand(), a.configCommand(), a.versionCommand(),
 	)
 	strictHelp(root)
 	return root

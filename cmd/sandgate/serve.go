@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
+	"github.com/sandgate/sandgate/cmd/sandgate/internal/telemetry"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/sandbox/gather"
 )
@@ -73,25 +74,32 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	log := newLogger(lines, cfg)
 	ctx, stop := signal.NotifyContext(ctx, endSignals()...)
 	defer stop()
-	g, err := openGateway(ctx, cfg, log)
+	traces, err := telemetry.Start(ctx, telemetry.Env(a.env), buildVersion(), log)
+	if err != nil {
+		return err
+	}
+	defer traces.Close(context.WithoutCancel(ctx))
+	g, err := openGateway(ctx, cfg, log, traces.Tracer())
 	if err != nil {
 		if ctx.Err() != nil {
 			return exitError{code: exitInterrupted}
 		}
 		return err
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- g.server.Serve(g.listener) }() // ends with Shutdown in close
+	ended, running := g.start()
 	a.announce(cfg, g)
 	select {
-	case err = <-failed:
-		failed <- nil
+	case err = <-ended:
+		running--
 	case <-ctx.Done():
 		log.Info("ending: calls may finish, a second signal ends at once", "drain_timeout", cfg.DrainTimeout)
 	}
 	stop() // from here on a signal has its ordinary effect: it kills us
-	closeErr := g.close(context.WithoutCancel(ctx))
-	return errors.Join(err, closeErr, <-failed)
+	err = errors.Join(err, g.close(context.WithoutCancel(ctx)))
+	for range running {
+		err = errors.Join(err, <-ended)
+	}
+	return err
 }
 
 // endSignals are those that end the gateway in good order. A closed terminal does, too, unless it was
@@ -112,6 +120,9 @@ func (a *app) announce(cfg *config.Config, g *gatewayParts) {
 	}
 	_, _ = fmt.Fprintf(a.out, "Sandgate %s serves %s://%s, sandboxes run on %s.\n",
 		buildVersion(), scheme, g.listener.Addr(), g.runtime) // for people; programs ask /readyz
+	if g.metricsListener != nil {
+		g.log.Info("serving metrics", "address", g.metricsListener.Addr().String())
+	}
 	g.log.Info("serving", "address", g.listener.Addr().String(), "runtime", g.runtime, "deployment", g.state.deployment, "version", buildVersion())
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
@@ -23,6 +25,7 @@ import (
 type gatewayParts struct {
 	cfg      *config.Config
 	log      *slog.Logger
+	tracer   trace.Tracer // nil: no spans are made
 	runtime  string
 	state    *stateDir
 	keys     *keyParts
@@ -34,12 +37,15 @@ type gatewayParts struct {
 	pool     atomic.Pointer[sandbox.Pool] // nil until the sandboxes of an earlier gateway are settled
 	filled   atomic.Bool                  // the pool was full once
 	undo     teardown
+
+	metricsListener net.Listener // nil: the metrics have none of their own
+	measured        *gateway.MeasuredDriver
 }
 
 // openGateway makes a gateway that only needs to be served. Whatever it opened is closed again when
 // it fails.
-func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (*gatewayParts, error) {
-	g := &gatewayParts{cfg: cfg, log: log}
+func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, tracer trace.Tracer) (*gatewayParts, error) {
+	g := &gatewayParts{cfg: cfg, log: log, tracer: tracer}
 	for _, open := range []func(context.Context) error{
 		g.openState, g.openKeys, g.probePort, g.inspectHost, g.openDriver, g.openSessions, g.openPool, g.openServer,
 	} {
@@ -64,11 +70,18 @@ func (g *gatewayParts) close(ctx context.Context) error {
 // probePort fails where the port is taken, before anything is made or settled: a start that cannot
 // succeed must not touch the sessions of a gateway that died.
 func (g *gatewayParts) probePort(ctx context.Context) error {
-	listener, err := listen(ctx, g.cfg, g.keys.gate.Open())
+	metrics, err := listenMetrics(ctx, g.cfg)
 	if err != nil {
 		return err
 	}
-	return listener.Close()
+	listener, err := listen(ctx, g.cfg, g.keys.gate.Open())
+	if err == nil {
+		err = listener.Close()
+	}
+	if metrics != nil {
+		err = errors.Join(err, metrics.Close())
+	}
+	return err
 }
 
 // openState locks the state folder.
@@ -174,7 +187,8 @@ func (g *gatewayParts) openPool(context.Context) error {
 	for template, count := range map[string]int{"python": g.cfg.PoolPython, "data": g.cfg.PoolData} {
 		ready[sandbox.Spec{Template: template, Runtime: g.runtime, Limits: limits}] = count
 	}
-	pool := sandbox.NewPool(g.driver, sandbox.PoolOptions{Ready: ready, Check: health.New().Check, Log: g.log})
+	g.measured = gateway.MeasureDriver(g.driver, templates())
+	pool := sandbox.NewPool(g.measured, sandbox.PoolOptions{Ready: ready, Check: health.New().Check, Log: g.log})
 	g.pool.Store(pool)
 	g.undo.add("empty the pool", pool.Close)
 	return nil
@@ -202,11 +216,17 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 			"engine": g.driver,
 			"pool":   gateway.ReadinessFunc(g.poolReady),
 		},
-		Gauges:   g.poolGauges(),
-		CertFile: g.cfg.TLSCert,
-		KeyFile:  g.cfg.TLSKey,
+		Gauges:       append(g.poolGauges(), buildGauge()),
+		Collectors:   []prometheus.Collector{g.measured},
+		MetricsApart: g.cfg.MetricsApart(),
+		Tracer:       g.tracer,
+		CertFile:     g.cfg.TLSCert,
+		KeyFile:      g.cfg.TLSKey,
 	})
 	if err != nil {
+		return err
+	}
+	if err = g.openMetrics(ctx); err != nil {
 		return err
 	}
 	if g.listener, err = listen(ctx, g.cfg, g.keys.gate.Open()); err != nil {
@@ -239,28 +259,6 @@ func (g *gatewayParts) poolReady(context.Context) error {
 	}
 	g.filled.Store(true)
 	return nil
-}
-
-// poolGauges show how full the pool is.
-func (g *gatewayParts) poolGauges() []gateway.Gauge {
-	var gauges []gateway.Gauge
-	for _, template := range templates() {
-		gauges = append(gauges, gateway.Gauge{
-			Name: "sandgate_pool_ready", Help: "Warm sandboxes that wait for a session.",
-			Labels: map[string]string{"template": template},
-			Value: func() float64 {
-				count := 0
-				ready, _ := g.pool.Load().Ready()
-				for spec, n := range ready {
-					if spec.Template == template {
-						count += n
-					}
-				}
-				return float64(count)
-			},
-		})
-	}
-	return gauges
 }
 
 // inspectHost refuses a host that is unfit, and chooses the runtime.

@@ -51,6 +51,7 @@ func Options(maxMessageBytes int) []connect.ClientOption {
 		// A compressed message could be a bomb, and there is no wire to spare.
 		connect.WithAcceptCompression("gzip", nil, nil),
 		connect.WithReadMaxBytes(maxMessageBytes),
+		connect.WithInterceptors(spans{}),
 	}
 }
 

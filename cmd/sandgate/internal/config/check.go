@@ -23,6 +23,9 @@ func check(c *Config) Problems {
 	if text := checkListen(c.Listen); text != "" {
 		add("listen", text)
 	}
+	if text := checkMetricsListen(c); text != "" {
+		add("metrics_listen", text)
+	}
 	checkTLS(c, add)
 	checkDatabase(c, add)
 	if !filepath.IsAbs(c.StateDir) {
@@ -66,17 +69,58 @@ func checkDatabase(c *Config, add func(field, text string)) {
 // checkListen says what is wrong with a listen address, or nothing. Whether it has to be loopback
 // depends on the keys, which are looked at when it is opened.
 func checkListen(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return strconv.Quote(address) + " must be HOST:PORT, such as " + DefaultListen
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
-		return "the port " + strconv.Quote(port) + " is not a number from 0 to 65535"
+	host, text := hostOf(address)
+	if text != "" {
+		return text
 	}
 	if _, err := netip.ParseAddr(host); err != nil && (host == "" || strings.ContainsAny(host, "/:*@ ")) {
 		return strconv.Quote(host) + " is neither an address nor the name of a host; for every address of this host say 0.0.0.0 or [::]"
 	}
 	return ""
+}
+
+// checkMetricsListen says what is wrong with the metrics' own address, or nothing. They name nobody and
+// hold no secret, so that any address is allowed; but one has to be named.
+func checkMetricsListen(c *Config) string {
+	if c.MetricsListen == "" {
+		return ""
+	}
+	host, text := hostOf(c.MetricsListen)
+	if text != "" {
+		return text
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "localhost" {
+		return strconv.Quote(host) + " is not an IP address; 0.0.0.0 and [::] are all addresses of the host"
+	}
+	if c.MetricsListen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
+		return "must differ from listen; leave it empty to have the metrics there"
+	}
+	return ""
+}
+
+// hostOf returns the host of HOST:PORT, or what is wrong with it.
+func hostOf(address string) (host, wrong string) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", strconv.Quote(address) + " must be HOST:PORT, such as " + DefaultListen
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return "", "the port " + strconv.Quote(port) + " is not a number from 0 to 65535"
+	}
+	return host, ""
+}
+
+// isLoopback reports whether a host is this machine alone.
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// MetricsApart reports whether the metrics are kept off the main port: they have one of their own, or
+// others than the host's users reach the main one.
+func (c *Config) MetricsApart() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	return c.MetricsListen != "" || err != nil || !isLoopback(host)
 }
 
 // checkTLS says what is wrong with the certificate and its key.

@@ -35,6 +35,9 @@ type Config struct {
 	// Listen is the host and port on which the gateway answers: a loopback address while there are no
 	// keys.
 	Listen string
+	// MetricsListen is the host and port of a listener for the metrics alone. Empty: they are served
+	// on Listen, at /metrics.
+	MetricsListen string
 	// TLSCert and TLSKey are PEM files. Both empty: plain HTTP.
 	TLSCert, TLSKey string
 	// StateDir is the folder of the database, the deployment's name and the lock.

@@ -152,6 +152,10 @@ func TestProblems(t *testing.T) {
 		"pepper":         {file: "pepper_file: pepper", want: []string{"pepper_file: \"pepper\" must be an absolute path"}},
 		"listen port":    {file: "listen: 127.0.0.1:http", want: []string{`the port "http"`}},
 		"listen nothing": {file: "listen: localhost", want: []string{"must be HOST:PORT"}},
+		"metrics":        {file: "metrics_listen: ':9777'", want: []string{`metrics_listen: "" is not an IP address`}},
+		"metrics name":   {file: "metrics_listen: example.org:9777", want: []string{`"example.org" is not an IP address`}},
+		"metrics port":   {file: "metrics_listen: 127.0.0.1", want: []string{"metrics_listen: \"127.0.0.1\" must be HOST:PORT"}},
+		"metrics there":  {file: "listen: 127.0.0.1:9\nmetrics_listen: 127.0.0.1:9", want: []string{"metrics_listen: must differ from listen"}},
 		"tls":            {file: "tls_cert: /x", want: []string{"tls_cert and tls_key go together"}},
 		"tls files":      {file: "tls_cert: /nonexistent/c\ntls_key: /nonexistent/k", want: []string{"tls_cert: cannot be read", "tls_key: cannot be read"}},
 		"tls not PEM":    {file: "tls_cert: /etc/passwd\ntls_key: /etc/passwd", want: []string{"are no certificate and its key"}},
@@ -176,6 +180,28 @@ func TestProblems(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMetricsApart keeps the metrics off a port that others reach.
+func TestMetricsApart(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		listen, metrics string
+		apart           bool
+	}{
+		{"127.0.0.1:1", "", false},
+		{"localhost:1", "", false},
+		{"[::1]:1", "", false},
+		{"127.0.0.1:1", "0.0.0.0:2", true},
+		{"0.0.0.0:1", "", true},
+		{"192.0.2.1:1", "", true},
+		{"nonsense", "", true},
+	} {
+		c := config.Config{Listen: tt.listen, MetricsListen: tt.metrics}
+		if got := c.MetricsApart(); got != tt.apart {
+			t.Errorf("listen %q, metrics_listen %q: %v", tt.listen, tt.metrics, got)
+		}
 	}
 }
 

@@ -51,6 +51,7 @@ func (f Field) Set(c *Config, text string) error { return f.value(c).Set(strings
 func Fields() []Field {
 	fields := []Field{
 		text("listen", "host and port to answer on; loopback only while there are no keys", func(c *Config) *string { return &c.Listen }),
+		text("metrics_listen", "host and port for the metrics alone, any address; empty: /metrics of listen", func(c *Config) *string { return &c.MetricsListen }),
 		text("tls_cert", "PEM certificate; with tls_key, TLS is served", func(c *Config) *string { return &c.TLSCert }),
 		text("tls_key", "PEM key of tls_cert", func(c *Config) *string { return &c.TLSKey }),
 		text("state_dir", "folder of the database and the lock", func(c *Config) *string { return &c.StateDir }),
