@@ -80,7 +80,11 @@ func TestAccess(t *testing.T) {
 				return
 			}
 			theirs := w.call(t, m, body, other)
-			if !theirs.says("not_found", "SESSION_NOT_FOUND") {
+			hidden := func(a answer) bool { return a.says("not_found", "SESSION_NOT_FOUND") }
+			if m.Name() == "ListCalls" { // the session only filters
+				hidden = func(a answer) bool { return a.status == http.StatusOK && strings.TrimSpace(a.body) == "{}" }
+			}
+			if !hidden(theirs) {
 				t.Errorf("the session of another tenant: %d %s", theirs.status, theirs.body)
 			}
 			none := w.call(t, m, request(t, m, nobodys), other)
@@ -91,7 +95,7 @@ func TestAccess(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := w.call(t, m, body, bound); !got.says("not_found", "SESSION_NOT_FOUND") {
+			if got := w.call(t, m, body, bound); !hidden(got) {
 				t.Errorf("by a token for another session: %d %s", got.status, got.body)
 			}
 		})
@@ -116,7 +120,7 @@ func TestToolsOfAKey(t *testing.T) {
 	}
 	for _, m := range methods() {
 		switch m.Parent().Name() {
-		case "ToolService", "SessionService", "IdentityService":
+		case "ToolService", "SessionService", "IdentityService", "CallService":
 			continue
 		}
 		if m.Name() == "ListFiles" {

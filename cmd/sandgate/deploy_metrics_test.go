@@ -24,7 +24,7 @@ import (
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
-	"github.com/sandgate/sandgate/gateway/store"
+	"github.com/sandgate/sandgate/gateway/journal"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 	"github.com/sandgate/sandgate/sandbox"
@@ -80,7 +80,7 @@ func scrape(t *testing.T) map[string]map[string]bool {
 	cfg := config.Default(os.LookupEnv)
 	cfg.TLSCert, cfg.TLSKey = writeCertificate(t)
 	g := joinWithoutEngine(t, &cfg)
-	registry, err := newRegistry(g.sessions)
+	registry, err := newRegistry(g.sessions, g.keys.gate, g.calls)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func scrape(t *testing.T) map[string]map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g.listener, err = gateway.Listen(t.Context(), "127.0.0.1:0"); err != nil {
+	if g.listener, err = gateway.Listen(t.Context(), "127.0.0.1:0", true); err != nil {
 		t.Fatal(err)
 	}
 	ended, _ := g.start()
@@ -135,18 +135,25 @@ func joinWithoutEngine(t *testing.T, cfg *config.Config) *gatewayParts {
 	g := &gatewayParts{cfg: cfg, log: slog.New(slog.DiscardHandler), runtime: config.RuntimeRunc}
 	g.measured = gateway.MeasureDriver(&sandboxtest.Fake{}, templates())
 	g.pool.Store(sandbox.NewPool(g.measured, sandbox.PoolOptions{}))
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+	cfg.StateDir = t.TempDir()
+	var err error
+	if g.keys, err = openKeys(t.Context(), cfg, ""); err == nil {
+		err = g.keys.watch(t.Context(), g.log)
+	}
+	if err == nil {
+		g.calls, err = journal.New(t.Context(), journal.Options{Store: g.keys.db, Logger: g.log})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.sessions, err = gateway.NewSessions(gateway.SessionOptions{
-		Driver: g.pool.Load(), Store: db, Runtime: g.runtime, Templates: templates(), Logger: g.log,
+		Driver: g.pool.Load(), Store: g.keys.db, Runtime: g.runtime, Templates: templates(), Logger: g.log,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(g.sessions.Close(context.Background()), g.pool.Load().Close(context.Background()), db.Close()); err != nil {
+		if err := errors.Join(g.sessions.Close(context.Background()), g.pool.Load().Close(context.Background()), g.calls.Drain(context.Background()), g.keys.Close()); err != nil {
 			t.Error(err)
 		}
 	})

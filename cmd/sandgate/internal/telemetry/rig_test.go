@@ -116,7 +116,7 @@ func newRig(tb testing.TB, options ...connect.ClientOption) *rig {
 
 func newSessions(tb testing.TB, box sandbox.Sandbox, log *slog.Logger) *gateway.Sessions {
 	tb.Helper()
-	db, err := store.Open(tb.Context(), filepath.Join(tb.TempDir(), "sandgate.db"))
+	db, err := store.Open(tb.Context(), store.Options{Source: filepath.Join(tb.TempDir(), "sandgate.db")})
 	if err != nil {
 		tb.Fatal(err)
 	}
