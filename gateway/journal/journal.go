@@ -54,7 +54,7 @@ var (
 )
 
 // Store is where calls are written down. *store.DB is one.
-type Store interface {
+type Store interface { //nolint:interfacebloat // one table, and whoever has it has all of it
 	// BeginCall keeps a call, or returns the one with the same CallID.
 	BeginCall(ctx context.Context, call store.Call) (kept store.Call, began bool, err error)
 	// EndCall keeps how a call ended.
