@@ -38,6 +38,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.page(w, r, s.metrics.page)
 		return
 	}
+	if target := s.mountOf(r.URL.Path); target != nil {
+		s.visit(w, r, target)
+		return
+	}
 	target := s.routes[r.URL.Path]
 	if wrong := misfitOf(r, target); wrong != nil {
 		if target != nil {
@@ -160,9 +164,15 @@ func replyCode(c *call, reply *replyWriter) string {
 		}
 	}
 	switch reply.status {
-	case 0, http.StatusOK, http.StatusNotModified:
+	case 0, http.StatusOK, http.StatusAccepted, http.StatusNoContent, http.StatusNotModified:
 		return "ok"
-	case http.StatusBadRequest:
+	case http.StatusUnauthorized:
+		return connect.CodeUnauthenticated.String()
+	case http.StatusForbidden:
+		return connect.CodePermissionDenied.String()
+	case http.StatusServiceUnavailable:
+		return connect.CodeUnavailable.String()
+	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge:
 		return connect.CodeInvalidArgument.String()
 	case http.StatusTooManyRequests:
 		return connect.CodeResourceExhausted.String()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -65,6 +66,9 @@ type Server struct {
 	http      *http.Server
 	doors     doors
 	routes    map[string]*route // by path
+	mounts    map[string]*route // by path, or by what a path begins with
+	onDrain   []func()
+	ending    sync.Once // onDrain has been called
 	admission *admission
 	held      *budget // of request bodies
 	ready     *readiness
@@ -178,6 +182,12 @@ func (s *Server) Serve(listener net.Listener) error {
 // by themselves until ctx ends; then they are cancelled. It returns once everything is closed, with
 // ctx's error where calls had to be cancelled. It leaves the sessions alone.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.admission.startDrain()
+	s.ending.Do(func() {
+		for _, end := range s.onDrain {
+			end()
+		}
+	})
 	err := s.admission.drain(ctx)
 	s.stop()
 	if err != nil {
