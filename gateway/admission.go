@@ -8,6 +8,10 @@ import (
 	"connectrpc.com/connect"
 )
 
+// maxListening is how many requests to mounts may be there beyond those that have a call: they listen
+// for events, or are between two calls.
+const maxListening = 512
+
 // admission bounds the calls that are served at once and knows whether the gateway is ending.
 type admission struct {
 	most int
@@ -53,7 +57,7 @@ func (a *admission) visit() error {
 	switch {
 	case a.draining:
 		return errDraining()
-	case a.visiting >= 2*a.most: // some only listen
+	case a.visiting >= a.most+maxListening:
 		return Errorf(connect.CodeResourceExhausted, ReasonOverloaded,
 			"Try again in a moment, with fewer requests at once.", "the gateway serves %d requests already", a.visiting)
 	default:

@@ -126,7 +126,7 @@ func TestMountDrains(t *testing.T) {
 
 func TestVisitsAreBounded(t *testing.T) {
 	a := newAdmission(1)
-	for range 2 {
+	for range 1 + maxListening {
 		if err := a.visit(); err != nil {
 			t.Fatal(err)
 		}
@@ -136,8 +136,9 @@ func TestVisitsAreBounded(t *testing.T) {
 		t.Errorf("visits took the place of a call: %v", err)
 	}
 	a.leave()
-	a.depart()
-	a.depart()
+	for range 1 + maxListening {
+		a.depart()
+	}
 	if n := a.unsettled(); n != 0 {
 		t.Errorf("%d are left", n)
 	}

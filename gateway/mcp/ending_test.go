@@ -31,9 +31,7 @@ func (g *rig) waiting(ctx context.Context, t *testing.T, c *client, revision str
 	t.Helper()
 	arguments := map[string]any{"code": "wait"}
 	if revision == modern {
-		_, res := c.tool(t, createTool, nil)
-		structured, _ := res.StructuredContent.(map[string]any)
-		arguments[sessionName] = structured[sessionName]
+		arguments[sessionName] = c.newSession(t)
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -42,6 +40,18 @@ func (g *rig) waiting(ctx context.Context, t *testing.T, c *client, revision str
 	}()
 	<-g.runs
 	return ended
+}
+
+// wantCut waits for the end of a call that was begun by waiting, and of the work inside: neither ended
+// by itself.
+func (g *rig) wantCut(t *testing.T, ended <-chan error) {
+	t.Helper()
+	if err := <-g.ended; err == nil {
+		t.Error("the work ended without a reason")
+	}
+	if err := <-ended; err == nil {
+		t.Error("the call ended well")
+	}
 }
 
 // TestCancel has a client cancel a call: the work inside ends, and the session goes on.
@@ -53,12 +63,7 @@ func TestCancel(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := g.waiting(ctx, t, c, revision)
 			cancel()
-			if err := <-ended; err == nil {
-				t.Error("the call ended well")
-			}
-			if err := <-g.ended; err == nil {
-				t.Error("the work ended without a reason")
-			}
+			g.wantCut(t, ended)
 			if n := g.engine.open(); n != 1 {
 				t.Errorf("%d sandboxes", n)
 			}
@@ -110,10 +115,7 @@ func TestDelete(t *testing.T) {
 	if n := g.engine.open(); n != 0 {
 		t.Errorf("%d sandboxes are left", n)
 	}
-	<-g.ended
-	if err := <-ended; err == nil {
-		t.Error("the call ended well")
-	}
+	g.wantCut(t, ended)
 	g.facade.sessions.mu.Lock()
 	defer g.facade.sessions.mu.Unlock()
 	if n := len(g.facade.sessions.all); n != 0 {
@@ -158,7 +160,7 @@ func TestDrain(t *testing.T) {
 	if status, body := g.raw(t, http.MethodPost, c.headers(), "{}"); status != http.StatusServiceUnavailable {
 		t.Errorf("a new request: %d %s", status, body)
 	}
-	g.ended <- nil // lets the call end
+	close(g.goOn)
 	if got := <-texts; got != "" {
 		t.Errorf("the call: %q", got)
 	}
@@ -170,21 +172,17 @@ func TestDrain(t *testing.T) {
 // TestShutdownCutsOff ends the gateway under a call that does not end.
 func TestShutdownCutsOff(t *testing.T) {
 	g := newRig(t, nil)
+	var calls []<-chan error
 	for _, revision := range []string{legacy, modern} {
-		ended := g.waiting(t.Context(), t, g.connect(t, revision, nil, ""), revision)
-		defer func() {
-			if err := <-ended; err == nil {
-				t.Errorf("%s: the call ended well", revision)
-			}
-		}()
+		calls = append(calls, g.waiting(t.Context(), t, g.connect(t, revision, nil, ""), revision))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := g.server.Shutdown(ctx); err == nil {
 		t.Error("it was cut off and does not say so")
 	}
-	for range 2 {
-		<-g.ended
+	for _, ended := range calls {
+		g.wantCut(t, ended)
 	}
 }
 

@@ -172,17 +172,29 @@ func (f *Facade) watch(s *session) {
 	f.leave(s)
 }
 
-// leave gives the sandbox behind a session back.
+// leave gives the sandbox behind a session back. It goes on trying while the gateway has no place for a
+// call: the ones that were just cancelled may not have left theirs.
 func (f *Facade) leave(s *session) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
-	if err := s.place.Close(ctx); err != nil {
+	err := s.place.Close(ctx)
+	for connect.CodeOf(err) == connect.CodeResourceExhausted && ctx.Err() == nil {
+		select {
+		case <-time.After(leaveAgain):
+			err = s.place.Close(ctx)
+		case <-ctx.Done():
+		}
+	}
+	if err != nil {
 		f.log.WarnContext(ctx, "a sandbox was not deleted; it ends with its lease", "err", connect.CodeOf(err).String())
 	}
 }
 
-// leaveTimeout bounds the deletion of one Sandgate session.
-const leaveTimeout = 15 * time.Second
+// Bounds of the deletion of one Sandgate session.
+const (
+	leaveTimeout = 15 * time.Second
+	leaveAgain   = 100 * time.Millisecond
+)
 
 // Drain ends what would wait for ever: the streams on which nothing but events of the server's come,
 // each when the requests of its session are answered.

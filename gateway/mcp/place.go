@@ -107,20 +107,21 @@ func (p *place) lost(ctx context.Context, id string) {
 	}
 }
 
-// Close deletes the session, unless it was given. It waits for one that is being made.
+// Close deletes the session, unless it was given. It waits for one that is being made. Where it fails,
+// it may be called again.
 func (p *place) Close(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
 	p.work.Wait()
-	p.mu.Lock()
-	id := p.id
-	p.id = ""
-	p.mu.Unlock()
-	if id == "" || p.given {
+	if p.id == "" || p.given { // nobody changes it any more
 		return nil
 	}
-	return p.remove(ctx, id)
+	if err := p.remove(ctx, p.id); err != nil {
+		return err
+	}
+	p.id = ""
+	return nil
 }
 
 // remove deletes a session. One that is no more is no error.

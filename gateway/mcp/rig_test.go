@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"strconv"
@@ -137,11 +138,12 @@ type rig struct {
 	log      *logBuffer
 	runs     chan struct{} // gets one for each run that begins to wait
 	ended    chan error    // gets why each run that waited ended
+	goOn     chan struct{} // closed by the test
 }
 
 func newRig(tb testing.TB, change func(*Options, *gateway.Options)) *rig {
 	tb.Helper()
-	g := &rig{engine: &engine{}, log: &logBuffer{}, runs: make(chan struct{}, 100), ended: make(chan error, 100)}
+	g := &rig{engine: &engine{}, log: &logBuffer{}, runs: make(chan struct{}, 100), ended: make(chan error, 100), goOn: make(chan struct{})}
 	logger := slog.New(slog.NewJSONHandler(g.log, nil))
 	db, err := store.Open(tb.Context(), filepath.Join(tb.TempDir(), "sessions.db"))
 	if err != nil {
@@ -249,9 +251,9 @@ func (g *rig) python(ctx context.Context, req *sandgatev1.RunRequest, send func(
 				return err
 			}
 		}
-	case "silent": // until the test lets it go
+	case "silent": // until the test lets it go on
 		g.runs <- struct{}{}
-		<-g.ended
+		<-g.goOn
 	case "picture":
 		err = send(&sandgatev1.RunResponse{Event: &sandgatev1.RunResponse_Display{Display: &sandgatev1.Display{Png: []byte("PNG")}}})
 	case "status":
@@ -339,9 +341,7 @@ type headers struct {
 
 func (h *headers) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	for name, values := range h.header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, h.header)
 	return h.next.RoundTrip(r)
 }
 
@@ -402,6 +402,18 @@ func (c *client) python(tb testing.TB, code string) string {
 		tb.Fatalf("%s: %s", code, text)
 	}
 	return text
+}
+
+// newSession makes a session to be named, and returns its id.
+func (c *client) newSession(tb testing.TB) string {
+	tb.Helper()
+	text, res := c.tool(tb, createTool, nil)
+	structured, ok := res.StructuredContent.(map[string]any)
+	id, isText := structured[sessionName].(string)
+	if !ok || !isText {
+		tb.Fatalf("no session: %s", text)
+	}
+	return id
 }
 
 func textOf(res *sdk.CallToolResult) string {

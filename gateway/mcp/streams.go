@@ -32,5 +32,8 @@ func (f *Facade) Serve(ctx context.Context, in io.ReadCloser, out io.WriteCloser
 		_ = wire.Close()
 	})
 	defer stop()
-	return wire.Wait()
+	if err := wire.Wait(); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
 }
