@@ -42,7 +42,11 @@ func newClient(base string) *client {
 		transport.Protocols = new(http.Protocols)
 		transport.Protocols.SetUnencryptedHTTP2(true)
 	}
-	httpClient := &http.Client{Transport: transport}
+	return newClientOver(&http.Client{Transport: transport}, base)
+}
+
+// newClientOver returns a client whose requests go by an HTTP client of the caller's.
+func newClientOver(httpClient connect.HTTPClient, base string) *client {
 	options := connect.WithClientOptions(
 		connect.WithReadMaxBytes(maxReplyBytes),
 		connect.WithAcceptCompression("gzip", nil, nil),

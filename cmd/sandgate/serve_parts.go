@@ -179,6 +179,9 @@ func (g *gatewayParts) openServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := g.mountMCP(); err != nil {
+		return err
+	}
 	if g.listener, err = listen(ctx, g.cfg); err != nil {
 		return err
 	}

@@ -115,16 +115,29 @@ func (f *Facade) newServer(instructions string) *sdk.Server {
 		&sdk.Implementation{Name: "sandgate", Title: "Sandgate", Version: f.opts.Version},
 		&sdk.ServerOptions{Instructions: instructions, Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}}},
 	)
+	server.AddTool(&sdk.Tool{Name: anyTool, InputSchema: objectSchema(nil)}, func(ctx context.Context, req *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
+		if meant, ok := ctx.Value(callKey{}).(*sdk.CallToolRequest); ok {
+			req = meant
+		}
+		return f.call(ctx, req)
+	})
 	server.AddReceivingMiddleware(f.answer)
 	return server
 }
+
+// anyTool is the one tool that the SDK knows of. It stands for those of the catalogue, which are not
+// registered with the SDK, as which of them there are may depend on who asks; but the SDK writes a
+// result as its revision wants only where it knows the tool.
+const anyTool = "any"
+
+// callKey is the key of the call that is meant in the context of a call of anyTool.
+type callKey struct{}
 
 func (f *Facade) serverFor(server *sdk.Server) func(*http.Request) *sdk.Server {
 	return func(*http.Request) *sdk.Server { return server }
 }
 
-// answer takes what concerns tools; the SDK does the rest of the protocol. The tools are not
-// registered with the SDK, as which of them there are may depend on who asks.
+// answer takes what concerns tools; the SDK does the rest of the protocol.
 func (f *Facade) answer(next sdk.MethodHandler) sdk.MethodHandler {
 	return func(ctx context.Context, method string, req sdk.Request) (res sdk.Result, err error) {
 		defer func() {
@@ -137,7 +150,10 @@ func (f *Facade) answer(next sdk.MethodHandler) sdk.MethodHandler {
 		case *sdk.ListToolsRequest:
 			return f.list(ctx, req)
 		case *sdk.CallToolRequest:
-			return f.call(ctx, req)
+			known, params := *req, *req.Params
+			params.Name = anyTool
+			known.Params = &params
+			return next(context.WithValue(ctx, callKey{}, req), method, &known)
 		}
 		if method == "initialize" {
 			if err := f.begin(ctx, req.GetSession()); err != nil {
@@ -184,6 +200,9 @@ func (f *Facade) leave(s *session) {
 			err = s.place.Close(ctx)
 		case <-ctx.Done():
 		}
+	}
+	if reason, _ := detailOf(err); reason == gateway.ReasonDraining {
+		return // the gateway ends with all its sessions
 	}
 	if err != nil {
 		f.log.WarnContext(ctx, "a sandbox was not deleted; it ends with its lease", "err", connect.CodeOf(err).String())

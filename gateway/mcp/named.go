@@ -63,13 +63,16 @@ func (f *Facade) sessionTools() []*sdk.Tool {
 			Name: deleteTool, Title: titleOf(deleteTool),
 			Description:  "Ends a sandbox: whatever runs in it is killed, its variables and files are gone.",
 			InputSchema:  objectSchema(map[string]any{sessionName: sessionSchema()}, sessionName),
-			OutputSchema: objectSchema(map[string]any{}),
+			OutputSchema: objectSchema(nil),
 			Annotations:  &sdk.ToolAnnotations{},
 		},
 	}
 }
 
 func objectSchema(properties map[string]any, required ...any) map[string]any {
+	if properties == nil {
+		properties = map[string]any{}
+	}
 	out := map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
 	if len(required) > 0 {
 		out["required"] = required

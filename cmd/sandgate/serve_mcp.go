@@ -1,0 +1,27 @@
+package main
+
+import (
+	"github.com/sandgate/sandgate/gateway/loopback"
+	"github.com/sandgate/sandgate/gateway/mcp"
+)
+
+// mcpPath is where MCP clients find the gateway.
+const mcpPath = "/mcp"
+
+// mountMCP puts the MCP façade on the gateway's port, as a client of the gateway itself.
+func (g *gatewayParts) mountMCP() error {
+	own := newClientOver(&loopback.Client{Handler: g.server.Handler()}, "http://localhost")
+	facade, err := mcp.New(mcp.Options{
+		Tools: own.tools, Sessions: own.sessions,
+		Templates: templates(), Version: buildVersion(), Logger: g.log,
+	})
+	if err != nil {
+		return err
+	}
+	g.server.Mount(mcpPath, facade)
+	g.server.Mount(mcp.MetadataPath, facade.Metadata())
+	g.server.Mount(mcp.MetadataPath+mcpPath, facade.Metadata())
+	g.server.OnDrain(facade.Drain)
+	g.undo.add("end the MCP sessions", facade.Close)
+	return nil
+}
