@@ -13,13 +13,13 @@ export GOFLAGS := $(strip $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false)
 VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools.mod
-SCRIPTS := .ci/run .ci/gencheck .ci/leaks images/lib.sh images/setup images/engine images/gvisor images/base images/sandbox images/gateway images/toolchain images/testdeps
+SCRIPTS := .ci/run .ci/gencheck .ci/leaks images/lib.sh images/setup images/engine images/gvisor images/base images/sandbox images/gateway images/toolchain images/testdeps gateway/mcp/clients/setup
 # -count=1: Go's cache does not know that an image or an engine changed.
 # The race detector costs minutes on the packages that start containers; these hold the concurrency.
 RACE := $(patsubst %,./%,$(wildcard sandbox sandbox/guest/channel sandbox/sandboxtest gateway))
 OURS := label=sandgate.owner
 
-.PHONY: help setup setup-tests build image run serve test test-conformance test-kernel lint gen check breaking bench clean clean-images
+.PHONY: help setup setup-tests build image run serve test test-conformance test-kernel test-mcp lint gen check breaking bench clean clean-images
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,10 +44,11 @@ setup-tests: setup ## setup, and what the tests need besides: PostgreSQL's progr
 
 test: setup-tests ## run every test, with Docker, gVisor and PostgreSQL, and look for what they left behind
 	@.ci/leaks before
-	go test -count=1 -timeout 30m ./...
+	go test -count=1 -timeout 30m -skip '^TestOfficialMCPClients$$' ./...
 	$(if $(RACE),go test -count=1 -timeout 30m -race $(RACE))
 	@$(MAKE) test-conformance
 	@$(MAKE) test-kernel
+	@$(MAKE) test-mcp
 	@.ci/leaks after
 
 # Connect's conformance suite, against the gateway's own server in its test binary. It prints how many
@@ -66,6 +67,10 @@ test-kernel:
 	  --cap-drop ALL --cap-add SETUID --cap-add SETGID --cap-add KILL --security-opt no-new-privileges \
 	  --tmpfs /run/sandgate --tmpfs /tmp:exec --tmpfs /home/user:uid=20001,gid=20001,mode=0755,exec sandgate/sandbox:latest \
 	  sh -c 'mkdir /tmp/kernel && cd /tmp/kernel && tar -x --no-same-owner && exec python3 -m unittest discover -s tests'
+
+test-mcp: setup ## try the gateway with the official MCP clients of Python and TypeScript
+	@gateway/mcp/clients/setup
+	go test -count=1 -timeout 10m -v -run '^TestOfficialMCPClients$$' ./cmd/sandgate
 
 lint: ## vet, golangci-lint, buf, shell syntax
 	go vet ./...

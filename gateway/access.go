@@ -36,8 +36,8 @@ type anyone struct{}
 func (anyone) Authenticate(*http.Request) (*identity.Principal, error) { return identity.Anyone(), nil }
 func (anyone) Open() bool                                              { return true }
 
-// authenticate returns who sends a request, or a refusal for the wire.
-func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*identity.Principal, error) {
+// authenticate returns who sends a request, or a refusal for the wire, for which it sets a header.
+func (s *Server) authenticate(reply http.Header, r *http.Request) (*identity.Principal, error) {
 	principal, err := s.opts.Authenticator.Authenticate(r)
 	switch {
 	case err == nil:
@@ -47,7 +47,7 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*identity
 	case !identity.IsRefusal(err):
 		return nil, &hiddenError{text: "it could not be found out who calls", cause: err}
 	}
-	w.Header().Set("WWW-Authenticate", `Bearer realm="sandgate"`)
+	reply.Set("WWW-Authenticate", `Bearer realm="sandgate"`)
 	return nil, Error(connect.CodeUnauthenticated, ReasonUnauthenticated,
 		"Send `Authorization: Bearer KEY` with a key that `sandgate key create` made.", err)
 }

@@ -131,7 +131,7 @@ func TestLossesAreCounted(t *testing.T) {
 		id := g.session(t)
 		g.sessions.engine.last().die(why)
 		for { // until it is known
-			if _, err := g.sessions.Sandbox(t.Context(), id); connect.CodeOf(err) == connect.CodeFailedPrecondition {
+			if _, err := g.sessions.Sandbox(anybody(t.Context()), id); connect.CodeOf(err) == connect.CodeFailedPrecondition {
 				break
 			}
 		}

@@ -50,6 +50,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if target := s.mountOf(r.URL.Path); target != nil {
+		s.visit(w, r, target)
+		return
+	}
 	target := s.routes[r.URL.Path]
 	principal, err := s.whoMay(w, r, target)
 	if err != nil {
@@ -77,7 +81,7 @@ func (s *Server) whoMay(w http.ResponseWriter, r *http.Request, target *route) (
 	if target != nil && target.public {
 		return &identity.Principal{}, nil
 	}
-	principal, err := s.authenticate(w, r)
+	principal, err := s.authenticate(w.Header(), r)
 	if err != nil || target == nil {
 		return principal, err
 	}
@@ -221,9 +225,15 @@ func replyCode(c *call, reply *replyWriter) string {
 		}
 	}
 	switch reply.status {
-	case 0, http.StatusOK, http.StatusNotModified:
+	case 0, http.StatusOK, http.StatusAccepted, http.StatusNoContent, http.StatusNotModified:
 		return "ok"
-	case http.StatusBadRequest:
+	case http.StatusUnauthorized:
+		return connect.CodeUnauthenticated.String()
+	case http.StatusForbidden:
+		return connect.CodePermissionDenied.String()
+	case http.StatusServiceUnavailable:
+		return connect.CodeUnavailable.String()
+	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge:
 		return connect.CodeInvalidArgument.String()
 	case http.StatusTooManyRequests:
 		return connect.CodeResourceExhausted.String()

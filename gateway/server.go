@@ -84,6 +84,9 @@ type Server struct {
 	doors     doors
 	access    access
 	routes    map[string]*route // by path
+	mounts    map[string]*route // by path, or by what a path begins with
+	onDrain   []func()
+	ending    sync.Once // onDrain has been called
 	admission *admission
 	held      *budget // of request bodies
 	ready     *readiness
@@ -221,6 +224,12 @@ func (s *Server) Serve(listener net.Listener) error {
 // by themselves until ctx ends; then they are cancelled. It returns once everything is closed, with
 // ctx's error where calls had to be cancelled. The journal is drained with it. It leaves the sessions alone.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.admission.startDrain()
+	s.ending.Do(func() {
+		for _, end := range s.onDrain {
+			end()
+		}
+	})
 	err := s.admission.drain(ctx)
 	if s.opts.Journal != nil { // calls whose callers have left
 		err = errors.Join(err, s.opts.Journal.Drain(ctx))

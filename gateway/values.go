@@ -76,3 +76,10 @@ func stringEnd(data []byte, start int) int {
 		from = end + 1
 	}
 }
+
+// CheckJSON refuses a JSON text that would cost far more to decode than to send: one with too many
+// values, or with values too deep in one another. It does not look for errors.
+func CheckJSON(text []byte) error {
+	_, err := jsonValues(text)
+	return err
+}

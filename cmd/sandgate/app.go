@@ -87,6 +87,8 @@ Start a gateway, then use it:
   sandgate py --session $id analyse.py
   sandgate session delete $id
 
+  sandgate mcp                       the tools for an MCP client, over stdin and stdout
+
 Exit codes: the program's own where one ran, 124 it ran out of time, 137 out of
 memory or killed, 2 wrong usage, 3 it could not be run, 130 interrupted.
 
@@ -117,7 +119,7 @@ func (a *app) rootCommand() *cobra.Command {
 	)
 	root.AddCommand(
 		a.pyCommand(), a.shCommand(), a.cpCommand(), a.sessionCommand(), a.toolsCommand(), a.callCommand(),
-		a.openAPICommand(), a.whoAmICommand(), a.tokenCommand(),
+		a.openAPICommand(), a.mcpCommand(), a.whoAmICommand(), a.tokenCommand(),
 		a.serveCommand(), a.keyCommand(), a.doctorCommand(), a.healthCommand(), a.configCommand(), a.versionCommand(),
 	)
 	strictHelp(root)

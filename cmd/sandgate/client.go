@@ -73,10 +73,15 @@ func newClient(base, key string) *client {
 		transport.Protocols = new(http.Protocols)
 		transport.Protocols.SetUnencryptedHTTP2(true)
 	}
-	httpClient := &http.Client{Transport: transport}
+	var sending http.RoundTripper = transport
 	if u, err := url.Parse(base); err == nil && key != "" {
-		httpClient.Transport = bearer{key: key, host: u.Host, next: transport}
+		sending = bearer{key: key, host: u.Host, next: transport}
 	}
+	return newClientOver(&http.Client{Transport: sending}, base)
+}
+
+// newClientOver returns a client whose requests go by an HTTP client of the caller's.
+func newClientOver(httpClient connect.HTTPClient, base string) *client {
 	options := connect.WithClientOptions(
 		connect.WithReadMaxBytes(maxReplyBytes),
 		connect.WithAcceptCompression("gzip", nil, nil),

@@ -370,3 +370,23 @@ func (f *fakeGateway) CallTool(_ context.Context, req *sandgatev1.CallToolReques
 	}
 	return reply, err
 }
+
+// StreamTool is CallTool with one event before, and a tool of its own that waits.
+func (f *fakeGateway) StreamTool(ctx context.Context, req *sandgatev1.StreamToolRequest, stream *connect.ServerStream[sandgatev1.StreamToolResponse]) error {
+	if req.GetCall().GetName() == "waiting" {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	event, err := structpb.NewStruct(map[string]any{"display": map[string]any{"text": "begun"}})
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(&sandgatev1.StreamToolResponse{Event: &sandgatev1.StreamToolResponse_Progress{Progress: event}}); err != nil {
+		return err
+	}
+	reply, err := f.CallTool(ctx, req.GetCall())
+	if err != nil {
+		return err
+	}
+	return stream.Send(&sandgatev1.StreamToolResponse{Event: &sandgatev1.StreamToolResponse_Result{Result: reply}})
+}

@@ -229,6 +229,9 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 	if err = g.openMetrics(ctx); err != nil {
 		return err
 	}
+	if err := g.mountMCP(); err != nil {
+		return err
+	}
 	if g.listener, err = listen(ctx, g.cfg, g.keys.gate.Open()); err != nil {
 		return err
 	}

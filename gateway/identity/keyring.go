@@ -120,12 +120,23 @@ func (k *Keyring) Generation() int64 { return k.known.Load().generation }
 // Check returns whom the text of a key or token lets in from an address. Its errors are ErrUnknown,
 // with a text for whoever holds the credentials, and ErrBlind.
 func (k *Keyring) Check(text string, from netip.Addr) (*Principal, error) {
+	return k.check(text, func(e *entry) bool { return e.reaches(from) })
+}
+
+// CheckInside is Check for a request that the gateway sends to itself, on behalf of one that was
+// checked where it came in.
+func (k *Keyring) CheckInside(text string) (*Principal, error) {
+	return k.check(text, func(*entry) bool { return true })
+}
+
+// check is Check with what says whether a key may be used from where the request comes.
+func (k *Keyring) check(text string, reaches func(*entry) bool) (*Principal, error) {
 	if time.Since(k.base)-time.Duration(k.looked.Load()) > blindAfter {
 		return nil, ErrBlind
 	}
 	now := time.Now()
 	if strings.HasPrefix(text, tokenPrefix) {
-		return k.checkToken(text, from, now)
+		return k.checkToken(text, reaches, now)
 	}
 	id, secret, whole := parseKey(text)
 	if !whole {
@@ -137,14 +148,14 @@ func (k *Keyring) Check(text string, from netip.Addr) (*Principal, error) {
 	if found == nil || !hmac.Equal(hash, found.key.Hash) {
 		return nil, fmt.Errorf("%w: there is no such key", ErrUnknown)
 	}
-	if err := found.lets(from, now); err != nil {
+	if err := found.lets(reaches, now); err != nil {
 		return nil, err
 	}
 	k.note(id, now)
 	return found.principal, nil
 }
 
-func (k *Keyring) checkToken(text string, from netip.Addr, now time.Time) (*Principal, error) {
+func (k *Keyring) checkToken(text string, reaches func(*entry) bool, now time.Time) (*Principal, error) {
 	p, ours := readToken(k.pepper, text)
 	if !ours {
 		return nil, fmt.Errorf("%w: there is no such token", ErrUnknown)
@@ -165,21 +176,27 @@ func (k *Keyring) checkToken(text string, from netip.Addr, now time.Time) (*Prin
 	if found == nil {
 		return nil, fmt.Errorf("%w: the key that the token goes back to is gone", ErrUnknown)
 	}
-	if err := found.lets(from, now); err != nil {
+	if err := found.lets(reaches, now); err != nil {
 		return nil, fmt.Errorf("%w (this token goes back to it)", err)
 	}
 	k.note(p.Key, now)
 	return p, nil
 }
 
-// lets returns why a key lets nobody in from an address at a time.
-func (e *entry) lets(from netip.Addr, now time.Time) error {
+// reaches tells whether a key may be used from an address.
+func (e *entry) reaches(from netip.Addr) bool {
+	return len(e.key.Addresses) == 0 ||
+		slices.ContainsFunc(e.addresses, func(n netip.Prefix) bool { return n.Contains(from.Unmap()) })
+}
+
+// lets returns why a key lets nobody in at a time.
+func (e *entry) lets(reaches func(*entry) bool, now time.Time) error {
 	switch {
 	case !e.key.RevokedAt.IsZero() && !now.Before(e.key.RevokedAt):
 		return fmt.Errorf("%w: the key was revoked", ErrUnknown)
 	case !e.key.ExpiresAt.IsZero() && !now.Before(e.key.ExpiresAt):
 		return fmt.Errorf("%w: the key expired at %s", ErrUnknown, e.key.ExpiresAt.UTC().Format(time.RFC3339))
-	case len(e.key.Addresses) > 0 && !slices.ContainsFunc(e.addresses, func(n netip.Prefix) bool { return n.Contains(from.Unmap()) }):
+	case !reaches(e):
 		return fmt.Errorf("%w: the key may not be used from this address", ErrUnknown)
 	default:
 		return nil

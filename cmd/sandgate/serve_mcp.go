@@ -1,0 +1,34 @@
+package main
+
+import (
+	"github.com/sandgate/sandgate/gateway/catalog"
+	"github.com/sandgate/sandgate/gateway/loopback"
+	"github.com/sandgate/sandgate/gateway/mcp"
+)
+
+// mcpPath is where MCP clients find the gateway.
+const mcpPath = "/mcp"
+
+// mountMCP puts the MCP façade on the gateway's port, as a client of the gateway itself.
+func (g *gatewayParts) mountMCP() error {
+	known, err := catalog.New()
+	if err != nil {
+		return err
+	}
+	scopes := known.Scopes()
+	own := newClientOver(&loopback.Client{Handler: g.server.Handler()}, "http://localhost")
+	facade, err := mcp.New(mcp.Options{
+		Tools: own.tools, Sessions: own.sessions,
+		Authenticate: g.server.Admit, Scopes: scopes,
+		Templates: templates(), Version: buildVersion(), Logger: g.log,
+	})
+	if err != nil {
+		return err
+	}
+	g.server.Mount(mcpPath, facade)
+	g.server.Mount(mcp.MetadataPath, facade.Metadata())
+	g.server.Mount(mcp.MetadataPath+mcpPath, facade.Metadata())
+	g.server.OnDrain(facade.Drain)
+	g.undo.add("end the MCP sessions", facade.Close)
+	return nil
+}

@@ -1,0 +1,103 @@
+// Package loopback lets code inside the gateway's process call it as any client does: a [Client]
+// hands requests to an http.Handler instead of a socket. What guards the API, such as keys, bounds
+// and the log, holds for such a call as for every other.
+package loopback
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"strconv"
+
+	"github.com/sandgate/sandgate/gateway/identity"
+)
+
+// errPanic is what the caller gets of a handler that panicked. The value may hold anything, so it
+// stays where the handler's own recovery has logged it.
+var errPanic = errors.New("the handler panicked")
+
+// Client is an HTTP client of one handler. It does what [http.Client] does for a server, with
+// streams, trailers and cancellation, and follows no redirect. It may be used by any number of
+// goroutines.
+type Client struct {
+	// Handler serves every request, each in a goroutine of its own that ends with the handler.
+	// What the handler writes waits until it is read.
+	Handler http.Handler
+}
+
+// Do calls the handler and returns once it has settled its status. The response's body must be
+// closed; that, or the end of the request's context, ends the context that the handler has. That
+// context holds none of the values of the request's: nothing crosses but what would cross a socket.
+func (c *Client) Do(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	reader, writer := io.Pipe()
+	w := &reply{header: make(http.Header), trailer: make(http.Header), body: writer, settled: make(chan struct{})}
+	stop := context.AfterFunc(r.Context(), func() {
+		cause := context.Cause(r.Context())
+		_ = writer.CloseWithError(cause) // first, so that nothing the handler does now looks like a whole reply
+		cancel(cause)
+	})
+	go func() {
+		defer stop()
+		defer cancel(nil)
+		w.serve(c.Handler, received(ctx, r))
+	}()
+	select {
+	case <-w.settled:
+	case <-r.Context().Done():
+		return nil, context.Cause(r.Context())
+	}
+	if w.status == 0 {
+		return nil, errPanic
+	}
+	res := &http.Response{
+		Status: strconv.Itoa(w.status) + " " + http.StatusText(w.status), StatusCode: w.status,
+		Proto: "HTTP/2.0", ProtoMajor: 2,
+		Header: w.sent, Trailer: make(http.Header), ContentLength: -1,
+		Request: r,
+	}
+	res.Body = &body{reader: reader, cancel: cancel, reply: w, trailer: res.Trailer}
+	return res, nil
+}
+
+// received returns the request as a server would have got it.
+func received(ctx context.Context, r *http.Request) *http.Request {
+	in := r.WithContext(ctx)
+	in.Header = r.Header.Clone()
+	in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/2.0", 2, 0
+	in.RequestURI = r.URL.RequestURI()
+	in.RemoteAddr = identity.Inside
+	if in.Host == "" {
+		in.Host = r.URL.Host
+	}
+	if in.Body == nil {
+		in.Body = http.NoBody
+	}
+	return in
+}
+
+// body is the reply's body. One goroutine uses it.
+type body struct {
+	reader  *io.PipeReader
+	cancel  context.CancelCauseFunc
+	reply   *reply
+	trailer http.Header // the response's, filled when the end has been read
+}
+
+// Read reads what the handler writes.
+func (b *body) Read(into []byte) (int, error) {
+	n, err := b.reader.Read(into)
+	if errors.Is(err, io.EOF) {
+		maps.Copy(b.trailer, b.reply.trailer)
+	}
+	return n, err
+}
+
+// Close tells the handler that nobody listens any more, and ends its context.
+func (b *body) Close() error {
+	err := b.reader.Close()
+	b.cancel(context.Canceled)
+	return err
+}

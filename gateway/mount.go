@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/sandgate/sandgate/gateway/identity"
+)
+
+// Mount serves a handler at a path, or at everything below it where the path ends in a slash. Its
+// requests pass the doors, have bounds and a line in the log, under the path, and end with the
+// gateway as calls do. They take no place of a call: what such a handler does it does by calls of its
+// own (see the package loopback). It looks at paths before the RPCs do, and must not be called once
+// the server serves.
+func (s *Server) Mount(path string, handler http.Handler) {
+	if s.mounts == nil {
+		s.mounts = make(map[string]*route)
+	}
+	s.mounts[path] = &route{procedure: path, handler: handler}
+}
+
+// OnDrain has a function called when the server begins to end: it should make those requests end
+// that would wait for ever, such as streams of events. It is called once and must return at once.
+// OnDrain must not be called once the server serves.
+func (s *Server) OnDrain(end func()) { s.onDrain = append(s.onDrain, end) }
+
+// mountOf returns what is mounted at a path, or closest above it, nil for nothing.
+func (s *Server) mountOf(path string) *route {
+	if len(s.mounts) == 0 {
+		return nil
+	}
+	if target := s.mounts[path]; target != nil {
+		return target
+	}
+	for at := strings.LastIndexByte(path, '/'); at >= 0; at = strings.LastIndexByte(path[:at], '/') {
+		if target := s.mounts[path[:at+1]]; target != nil {
+			return target
+		}
+	}
+	return nil
+}
+
+// visit serves a request to a mount.
+func (s *Server) visit(w http.ResponseWriter, r *http.Request, target *route) {
+	if err := s.admission.visit(); err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	defer s.admission.depart()
+	principal, err := s.opts.Authenticator.Authenticate(r)
+	if err != nil {
+		principal = &identity.Principal{} // whom the handler lets in is its own matter
+	}
+	s.serve(w, r, target, principal)
+}
+
+// Admit returns why a request may not come in, as an RPC error, for handlers that are mounted.
+func (s *Server) Admit(r *http.Request) error {
+	_, err := s.authenticate(make(http.Header), r)
+	return err
+}

@@ -1,0 +1,145 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	"github.com/sandgate/sandgate/gateway/loopback"
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+)
+
+// saying is a handler that says its name and what it was asked.
+func saying(name string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, "%s: %s %s", name, r.Method, r.URL.Path)
+	})
+}
+
+func TestMount(t *testing.T) {
+	g := newRig(t, func(o *Options) { o.AllowedOrigins = []string{"https://console.example"} })
+	g.server.Mount("/exact", saying("exact"))
+	g.server.Mount("/tree/", saying("tree"))
+	g.server.Mount("/tree/deep/", saying("deep"))
+	for _, c := range []struct {
+		method, path, want string
+		status             int
+	}{
+		{http.MethodGet, "/exact", "exact: GET /exact", http.StatusOK},
+		{http.MethodDelete, "/exact", "exact: DELETE /exact", http.StatusOK},
+		{http.MethodGet, "/exact/", "there is no such RPC", http.StatusNotFound},
+		{http.MethodGet, "/tree/a/b", "tree: GET /tree/a/b", http.StatusOK},
+		{http.MethodGet, "/tree/", "tree: GET /tree/", http.StatusOK},
+		{http.MethodGet, "/tree", "there is no such RPC", http.StatusNotFound},
+		{http.MethodGet, "/tree/deep/x", "deep: GET /tree/deep/x", http.StatusOK},
+		{http.MethodGet, "/other", "there is no such RPC", http.StatusNotFound},
+	} {
+		if status, body := g.fetch(t, c.method, c.path, nil); status != c.status || !strings.Contains(body, c.want) {
+			t.Errorf("%s %s: %d %s", c.method, c.path, status, body)
+		}
+	}
+	for name, header := range map[string]http.Header{"Origin": {"Origin": {"https://evil.example"}}, "Host": {"Host": {"evil.example"}}} {
+		if status, body := g.fetch(t, http.MethodGet, "/exact", header); status != http.StatusForbidden {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+	}
+	for _, want := range []string{`"procedure":"/exact"`, `"procedure":"/tree/"`} {
+		if !strings.Contains(g.log.String(), want) {
+			t.Errorf("the log does not have %s", want)
+		}
+	}
+}
+
+// TestMountMakesCalls fills a gateway that serves one call with requests that each need a call: they
+// are refused or served, and none waits for another.
+func TestMountMakesCalls(t *testing.T) {
+	g := newRig(t, func(o *Options) { o.MaxCalls = 1 })
+	tools := sandgatev1connect.NewToolServiceClient(&loopback.Client{Handler: g.server.Handler()}, "http://localhost")
+	g.server.Mount("/tools", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		res, err := tools.ListTools(r.Context(), &sandgatev1.ListToolsRequest{})
+		_, _ = fmt.Fprintf(w, "%d tools, %v", len(res.GetTools()), connect.CodeOf(err))
+	}))
+	g.server.Mount("/big", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+		}
+	}))
+	if status, body := g.fetch(t, http.MethodGet, "/tools", nil); status != http.StatusOK || !strings.HasPrefix(body, "2 tools") {
+		t.Errorf("%d %s", status, body)
+	}
+	waits := g.waiting(t) // the one place
+	if _, body := g.fetch(t, http.MethodGet, "/tools", nil); body != "0 tools, resource_exhausted" {
+		t.Errorf("with every place taken: %s", body)
+	}
+	res, err := g.client.Post(g.url+"/big", "text/plain", strings.NewReader(strings.Repeat("x", MaxMessageBytes+bodySlack+1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("a body without bound: %d", res.StatusCode)
+	}
+	g.server.stop()
+	if err := <-waits; err == nil {
+		t.Error("the waiting call ended well")
+	}
+}
+
+// TestMountDrains ends a server while one of its mounts streams: the stream is told, others are
+// refused, and the server waits for both.
+func TestMountDrains(t *testing.T) {
+	g := newRig(t, nil)
+	entered, end := make(chan struct{}), make(chan struct{})
+	g.server.Mount("/events", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(entered)
+		select {
+		case <-end:
+			_, _ = io.WriteString(w, "bye")
+		case <-r.Context().Done():
+			_, _ = io.WriteString(w, "cut")
+		}
+	}))
+	g.server.OnDrain(func() {
+		if status, _ := g.fetch(t, http.MethodGet, "/events", nil); status != http.StatusServiceUnavailable {
+			t.Errorf("while it ends: %d", status)
+		}
+		close(end)
+	})
+	said := make(chan string, 1)
+	go func() {
+		_, body := g.fetch(t, http.MethodGet, "/events", nil)
+		said <- body
+	}()
+	<-entered
+	if err := g.server.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := <-said; got != "bye" {
+		t.Errorf("the stream said %q", got)
+	}
+}
+
+func TestVisitsAreBounded(t *testing.T) {
+	a := newAdmission(1)
+	for range 1 + maxListening {
+		if err := a.visit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantError(t, a.visit(), connect.CodeResourceExhausted, ReasonOverloaded)
+	if err := a.enter(); err != nil {
+		t.Errorf("visits took the place of a call: %v", err)
+	}
+	a.leave()
+	for range 1 + maxListening {
+		a.depart()
+	}
+	if n := a.unsettled(); n != 0 {
+		t.Errorf("%d are left", n)
+	}
+}
