@@ -54,7 +54,7 @@ temporary session that is deleted afterwards.`,
 
 // call makes the call and prints its reply.
 func (a *app) call(ctx context.Context, tool string, flags *callFlags) error {
-	arguments, err := a.readArguments(flags.arguments)
+	arguments, err := a.readArguments(ctx, flags.arguments)
 	if err != nil {
 		return err
 	}
@@ -90,11 +90,11 @@ func forCommandLine(tool string, err error) error {
 }
 
 // readArguments reads the value of --json.
-func (a *app) readArguments(text string) (*structpb.Struct, error) {
+func (a *app) readArguments(ctx context.Context, text string) (*structpb.Struct, error) {
 	var source io.Reader = strings.NewReader(text)
 	switch name, isFile := strings.CutPrefix(text, "@"); {
 	case text == "-":
-		source = a.in
+		source = a.input(ctx)
 	case isFile:
 		f, err := os.Open(name)
 		if err != nil {

@@ -160,6 +160,24 @@ func (p *program) send(t *testing.T, text string) {
 	}
 }
 
+// hasRead waits until the program has read all that was sent to its pipe.
+func (p *program) hasRead(t *testing.T) {
+	t.Helper()
+	pipe, ok := p.input.(*os.File)
+	if !ok {
+		t.Fatalf("%T is no pipe", p.input)
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		left, err := unix.IoctlGetInt(int(pipe.Fd()), unix.TIOCINQ)
+		switch {
+		case err != nil || time.Now().After(end):
+			t.Fatalf("%d bytes of the input were not read (%v)", left, err)
+		case left == 0:
+			return
+		}
+	}
+}
+
 // signal sends a signal to the program alone.
 func (p *program) signal(t *testing.T, s os.Signal) {
 	t.Helper()

@@ -70,7 +70,7 @@ os._exit or out of memory, it goes on with a new one and says so.`,
 
 // py runs what the arguments name, and then the prompt where it is wanted.
 func (a *app) py(ctx context.Context, args []string, flags *pyFlags) error {
-	script, err := a.readScript(args, flags)
+	script, err := a.readScript(ctx, args, flags)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ type script struct {
 }
 
 // readScript returns the program that the command line names.
-func (a *app) readScript(args []string, flags *pyFlags) (script, error) {
+func (a *app) readScript(ctx context.Context, args []string, flags *pyFlags) (script, error) {
 	for _, arg := range args {
 		if err := checkText("an argument", arg); err != nil {
 			return script{}, err
@@ -130,12 +130,12 @@ func (a *app) readScript(args []string, flags *pyFlags) (script, error) {
 			flags.interactive = true // as python does
 			return script{}, nil
 		}
-		code, err := a.readSource("-")
+		code, err := a.readSource(ctx, "-")
 		return script{code, []string{""}}, err // as python does
 	case args[0] == "-" && flags.interactive:
 		return script{}, usagef("-i reads standard input, so the code cannot come from there too")
 	}
-	code, err := a.readSource(args[0])
+	code, err := a.readSource(ctx, args[0])
 	return script{code, args}, err
 }
 
