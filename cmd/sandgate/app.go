@@ -88,7 +88,8 @@ Start a gateway, then use it:
   sandgate session delete $id
 
 Exit codes: the program's own where one ran, 124 it ran out of time, 137 out of
-memory or killed, 2 wrong usage, 3 it could not be run, 130 interrupted.
+memory or killed, 2 wrong usage, 3 it could not be run or its output is not all
+here, 130 interrupted.
 
 Environment: SANDGATE_SERVER is the gateway to talk to; NO_COLOR turns colours off.`
 

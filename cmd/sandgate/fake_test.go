@@ -170,6 +170,9 @@ func (f *fakeGateway) Run(ctx context.Context, req *sandgatev1.RunRequest, strea
 			event.Event = &sandgatev1.RunResponse_Stdout{Stdout: &sandgatev1.Output{Data: []byte("argv " + argv + "\n")}}
 		case "err":
 			event.Event = &sandgatev1.RunResponse_Stderr{Stderr: &sandgatev1.Output{Data: []byte(argument + "\n")}}
+		case "long", "cut":
+			event.Event = &sandgatev1.RunResponse_Stderr{Stderr: &sandgatev1.Output{Data: []byte("some\n")}}
+			result.Stderr = f.keptStream(req.GetSessionId(), word, "some\n")
 		case "value":
 			event.Event = &sandgatev1.RunResponse_Display{Display: &sandgatev1.Display{IsResult: true, Text: argument}}
 		case "png":
@@ -281,7 +284,11 @@ func (f *fakeGateway) Download(_ context.Context, req *sandgatev1.DownloadReques
 	if !ok {
 		return connect.NewError(connect.CodeNotFound, errors.New("no such file"))
 	}
-	reader, first := bytes.NewReader(content), true
+	wanted := content[min(req.GetOffset(), int64(len(content))):]
+	if req.GetLength() > 0 {
+		wanted = wanted[:min(req.GetLength(), int64(len(wanted)))]
+	}
+	reader, first := bytes.NewReader(wanted), true
 	for {
 		buffer := make([]byte, 64<<10)
 		n, err := reader.Read(buffer)

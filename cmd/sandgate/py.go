@@ -36,6 +36,9 @@ Unlike in python, tracebacks name a cell where python names the file, there is n
 __file__, threads are not waited for, and standard input does not reach the program:
 input() finds its end. Copy what it needs to a session with ` + "`sandgate cp`" + `.
 
+Output is complete up to 64 MiB a stream: 16 MiB come as they are written, the rest at
+the end. What is beyond is told on standard error, and makes a success exit with 3.
+
 Without --session it works in a temporary session that is deleted afterwards. With
 one, variables and imports are still there in the next call. --context NAME keeps a
 second set of them apart; it is made when it is first named.
