@@ -91,7 +91,8 @@ Exit codes: the program's own where one ran, 124 it ran out of time, 137 out of
 memory or killed, 2 wrong usage, 3 it could not be run or its output is not all
 here, 130 interrupted.
 
-Environment: SANDGATE_SERVER is the gateway to talk to; NO_COLOR turns colours off.`
+Environment: SANDGATE_SERVER is the gateway to talk to, as --server of the commands
+that use one; NO_COLOR turns colours off.`
 
 // rootCommand builds the tree of commands.
 func (a *app) rootCommand() *cobra.Command {
@@ -108,8 +109,6 @@ func (a *app) rootCommand() *cobra.Command {
 			a.started = true
 		},
 	}
-	root.PersistentFlags().StringVar(&a.server, "server", "",
-		"gateway to talk to (default $SANDGATE_SERVER or http://"+config.DefaultListen+")")
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddGroup(
 		&cobra.Group{ID: groupUse, Title: "Using a gateway:"},
@@ -119,6 +118,12 @@ func (a *app) rootCommand() *cobra.Command {
 		a.pyCommand(), a.shCommand(), a.cpCommand(), a.sessionCommand(), a.toolsCommand(), a.callCommand(),
 		a.serveCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(),
 	)
+	for _, cmd := range root.Commands() {
+		if cmd.GroupID == groupUse { // the others would only ignore it
+			cmd.PersistentFlags().StringVar(&a.server, "server", "",
+				"gateway to talk to (default $SANDGATE_SERVER or http://"+config.DefaultListen+")")
+		}
+	}
 	strictHelp(root)
 	return root
 }
