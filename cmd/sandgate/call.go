@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -110,6 +111,9 @@ func (a *app) readArguments(ctx context.Context, text string) (*structpb.Struct,
 	if len(raw) > maxArgumentBytes {
 		return nil, usagef("--json: the arguments are larger than %d bytes", maxArgumentBytes)
 	}
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return nil, usagef("--json must be a JSON object, and this is empty: the least is {}")
+	}
 	arguments := &structpb.Struct{}
 	if err := protojson.Unmarshal(raw, arguments); err != nil {
 		return nil, usagef("--json must be a JSON object: %s", protoReason(err))
@@ -119,6 +123,9 @@ func (a *app) readArguments(ctx context.Context, text string) (*structpb.Struct,
 
 // protoReason is an error of protojson without its prefix, whose white space varies on purpose.
 func protoReason(err error) string {
+	if strings.HasSuffix(err.Error(), io.ErrUnexpectedEOF.Error()) { // which it does not wrap
+		return "this is not a whole one, it ends too early"
+	}
 	_, reason, found := strings.Cut(err.Error(), "(line ")
 	if !found {
 		return err.Error()
