@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
+
+// maxArgvBytes is the most that the arguments of a program take as JSON: they are one variable of a call.
+const maxArgvBytes = 32 << 10
 
 // pyFlags are the flags of `sandgate py`.
 type pyFlags struct {
@@ -100,7 +103,7 @@ func (a *app) py(ctx context.Context, args []string, flags *pyFlags) error {
 			return err
 		}
 		if script.given() {
-			err := runner.start(ctx, script)
+			err := runner.run(ctx, script)
 			var exit exitError
 			if !flags.interactive || (err != nil && !errors.As(err, &exit)) {
 				return err
@@ -145,20 +148,17 @@ func (a *app) readScript(ctx context.Context, args []string, flags *pyFlags) (sc
 // given reports whether there is a program.
 func (s script) given() bool { return s.argv != nil }
 
-// setArguments is Python that sets sys.argv and leaves no name behind. It is a cell of its own, so
-// that the lines of the program keep their numbers in tracebacks.
-func (s script) setArguments() string {
-	var list strings.Builder
-	for _, arg := range s.argv {
-		list.WriteString(strconv.QuoteToASCII(arg) + ", ") // which Python reads as Go does
+// env is the environment of the script's cell: what the kernel makes sys.argv. A prompt's cell has none.
+func (s script) env() (map[string]string, error) {
+	if s.argv == nil {
+		return nil, nil
 	}
-	return `__import__("sys").argv = [` + list.String() + "]"
-}
-
-// start runs the program before a prompt, or instead of one.
-func (r *cellRunner) start(ctx context.Context, s script) error {
-	if err := r.run(ctx, s.setArguments()); err != nil {
-		return err
+	list, err := json.Marshal(s.argv)
+	if err != nil {
+		return nil, err
 	}
-	return r.run(ctx, s.code)
+	if len(list) > maxArgvBytes {
+		return nil, usagef("the arguments are longer than %d bytes together: put them into a file of the session", maxArgvBytes)
+	}
+	return map[string]string{"SANDGATE_ARGV": string(list)}, nil
 }

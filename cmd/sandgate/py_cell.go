@@ -43,13 +43,17 @@ func (r *cellRunner) enterContext(ctx context.Context) error {
 
 // run runs a cell to its end. Its error is nil, an exitError that says how the code failed, or
 // says why it could not be run.
-func (r *cellRunner) run(ctx context.Context, code string) error {
+func (r *cellRunner) run(ctx context.Context, s script) error {
+	env, err := s.env()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := r.watchInterrupts(ctx, cancel)
 	defer watch.Close()
 	stream, err := r.client.python.Run(ctx, &sandgatev1.RunRequest{
-		SessionId: r.session, ContextId: r.context, Code: code, Timeout: r.timeout, MaxOutputBytes: inlineOutput,
+		SessionId: r.session, ContextId: r.context, Code: s.code, Env: env, Timeout: r.timeout, MaxOutputBytes: inlineOutput,
 	})
 	if err != nil {
 		return r.because(ctx, err)

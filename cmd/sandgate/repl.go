@@ -83,7 +83,7 @@ func (r *cellRunner) step(ctx context.Context, code string) error {
 // stepOrLeave is step that also tells whether the code asked to leave, with err saying how.
 func (r *cellRunner) stepOrLeave(ctx context.Context, code string) (left bool, err error) {
 	r.exited = false
-	err = r.run(ctx, code)
+	err = r.run(ctx, script{code: code})
 	var exit exitError
 	switch {
 	case err == nil || errors.As(err, &exit):
