@@ -62,6 +62,9 @@ func checkListen(address string) string {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
 		return "the port " + strconv.Quote(port) + " is not a number from 0 to 65535"
 	}
+	if host == "" {
+		return strconv.Quote(address) + " would be every address of this host; say 127.0.0.1:" + port
+	}
 	ip, err := netip.ParseAddr(host)
 	if host != "localhost" && (err != nil || !ip.IsLoopback()) {
 		return strconv.Quote(host) + " is not a loopback address: the gateway asks for no key, so others must not reach it"

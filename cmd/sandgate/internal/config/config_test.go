@@ -147,7 +147,7 @@ func TestProblems(t *testing.T) {
 		"choice":         {file: "runtime: kata", want: []string{`"kata" is none of auto, runsc, runc`}},
 		"environment":    {env: map[string]string{"SANDGATE_LOG_FORMAT": "xml"}, want: []string{`SANDGATE_LOG_FORMAT: log_format: "xml" is none of text, json`}},
 		"listen":         {file: "listen: 192.0.2.1:80", want: []string{"listen: \"192.0.2.1\" is not a loopback address"}},
-		"listen all":     {file: "listen: ':80'", want: []string{"is not a loopback address"}},
+		"listen all":     {file: "listen: ':80'", want: []string{`":80" would be every address of this host; say 127.0.0.1:80`}},
 		"listen port":    {file: "listen: 127.0.0.1:http", want: []string{`the port "http"`}},
 		"listen nothing": {file: "listen: localhost", want: []string{"must be HOST:PORT"}},
 		"tls":            {file: "tls_cert: /x", want: []string{"tls_cert and tls_key go together"}},
