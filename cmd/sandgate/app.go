@@ -109,6 +109,7 @@ func (a *app) rootCommand() *cobra.Command {
 			a.started = true
 		},
 	}
+	root.SetFlagErrorFunc(unknownFlag)
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddGroup(
 		&cobra.Group{ID: groupUse, Title: "Using a gateway:"},
