@@ -126,6 +126,7 @@ func (a *app) rootCommand() *cobra.Command {
 		}
 	}
 	strictHelp(root)
+	a.addCompletions(root)
 	return root
 }
 
