@@ -167,13 +167,19 @@ func (p *program) hasRead(t *testing.T) {
 	if !ok {
 		t.Fatalf("%T is no pipe", p.input)
 	}
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for {
 		left, err := unix.IoctlGetInt(int(pipe.Fd()), unix.TIOCINQ)
-		switch {
-		case err != nil || time.Now().After(end):
-			t.Fatalf("%d bytes of the input were not read (%v)", left, err)
-		case left == 0:
+		if err == nil && left == 0 {
 			return
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			t.Fatalf("%d bytes of the input were not read (%v)", left, err)
 		}
 	}
 }
