@@ -32,7 +32,7 @@ func decodeArguments(tool *catalog.Tool, target *rpc, req *sandgatev1.CallToolRe
 			return nil, argumentError(tool, err.Error()) // NaN, or a value of no kind
 		}
 		if err := protojson.Unmarshal(text, message); err != nil {
-			return nil, argumentError(tool, ownNames(fields, err.Error()))
+			return nil, argumentError(tool, wrongArgument(message.ProtoReflect().Type(), req.GetArguments(), err.Error()))
 		}
 	}
 	if field := fields.ByName(catalog.SessionField); field != nil {

@@ -120,6 +120,30 @@ func TestCallToolRefuses(t *testing.T) {
 			&sandgatev1.CallToolRequest{SessionId: id, Name: "python_run", Arguments: arguments(t, `{"max_output_bytes":1.5}`)},
 			connect.CodeInvalidArgument, ReasonInvalidArgument, "max_output_bytes",
 		},
+		"length of time that is a number": {
+			&sandgatev1.CallToolRequest{SessionId: id, Name: "python_run", Arguments: arguments(t, `{"code":"1","timeout":1}`)},
+			connect.CodeInvalidArgument, ReasonInvalidArgument, `arguments: timeout: must be a number of seconds and an s, such as "60s" (unexpected token 1)`,
+		},
+		"length of time in minutes": {
+			&sandgatev1.CallToolRequest{SessionId: id, Name: "python_run", Arguments: arguments(t, `{"timeout":"1m"}`)},
+			connect.CodeInvalidArgument, ReasonInvalidArgument, `arguments: timeout: must be a number of seconds and an s, such as "60s" (invalid google.protobuf.Duration value "1m")`,
+		},
+		"list for an object": {
+			&sandgatev1.CallToolRequest{SessionId: id, Name: "python_run", Arguments: arguments(t, `{"env":[]}`)},
+			connect.CodeInvalidArgument, ReasonInvalidArgument, `arguments: env: must be an object, each value a text (unexpected token [)`,
+		},
+		"number among texts": {
+			&sandgatev1.CallToolRequest{SessionId: id, Name: "python_run", Arguments: arguments(t, `{"env":{"A":1},"code":"1"}`)},
+			connect.CodeInvalidArgument, ReasonInvalidArgument, `arguments: env: must be an object, each value a text (`,
+		},
+		"object for a text": {
+			&sandgatev1.CallToolRequest{SessionId: id, Name: "python_run", Arguments: arguments(t, `{"code":{"a":1}}`)},
+			connect.CodeInvalidArgument, ReasonInvalidArgument, `arguments: code: must be a text (`,
+		},
+		"two names of one": {
+			&sandgatev1.CallToolRequest{SessionId: id, Name: "python_run", Arguments: arguments(t, `{"max_output_bytes":1,"maxOutputBytes":2}`)},
+			connect.CodeInvalidArgument, ReasonInvalidArgument, `duplicate field`,
+		},
 		"rule": {
 			&sandgatev1.CallToolRequest{SessionId: id, Name: "python_run", Arguments: arguments(t, `{"timeout":"-1s"}`)},
 			connect.CodeInvalidArgument, ReasonInvalidArgument, "timeout",

@@ -90,10 +90,11 @@ Start a gateway, then use it:
   sandgate mcp                       the tools for an MCP client, over stdin and stdout
 
 Exit codes: the program's own where one ran, 124 it ran out of time, 137 out of
-memory or killed, 2 wrong usage, 3 it could not be run, 130 interrupted.
+memory or killed, 2 wrong usage, 3 it could not be run or its output is not all
+here, 130 interrupted.
 
-Environment: SANDGATE_SERVER is the gateway to talk to, SANDGATE_KEY the key to show it;
-NO_COLOR turns colours off.`
+Environment: SANDGATE_SERVER is the gateway to talk to, as --server of the commands
+that use one, SANDGATE_KEY the key to show it; NO_COLOR turns colours off.`
 
 // rootCommand builds the tree of commands.
 func (a *app) rootCommand() *cobra.Command {
@@ -110,8 +111,7 @@ func (a *app) rootCommand() *cobra.Command {
 			a.started = true
 		},
 	}
-	root.PersistentFlags().StringVar(&a.server, "server", "",
-		"gateway to talk to (default $SANDGATE_SERVER or http://"+config.DefaultListen+")")
+	root.SetFlagErrorFunc(unknownFlag)
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddGroup(
 		&cobra.Group{ID: groupUse, Title: "Using a gateway:"},
@@ -122,7 +122,14 @@ func (a *app) rootCommand() *cobra.Command {
 		a.openAPICommand(), a.mcpCommand(), a.whoAmICommand(), a.tokenCommand(),
 		a.serveCommand(), a.keyCommand(), a.doctorCommand(), a.healthCommand(), a.configCommand(), a.versionCommand(),
 	)
+	for _, cmd := range root.Commands() {
+		if cmd.GroupID == groupUse { // the others would only ignore it
+			cmd.PersistentFlags().StringVar(&a.server, "server", "",
+				"gateway to talk to (default $SANDGATE_SERVER or http://"+config.DefaultListen+")")
+		}
+	}
 	strictHelp(root)
+	a.addCompletions(root)
 	return root
 }
 

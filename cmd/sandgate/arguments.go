@@ -1,11 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 )
 
 // noArguments is for commands that take none. Where commands may stand behind it, the argument was
@@ -24,8 +28,13 @@ func noArguments(cmd *cobra.Command, args []string) error {
 // unknownCommand is the error for a name that no command behind parent has.
 func unknownCommand(parent *cobra.Command, name string) error {
 	err := fmt.Errorf("unknown command %q for %q", name, parent.CommandPath())
-	parent.SuggestionsMinimumDistance = 2
-	near := parent.SuggestionsFor(name)
+	var names []string
+	for _, cmd := range parent.Commands() {
+		if cmd.IsAvailableCommand() {
+			names = append(names, cmd.Name())
+		}
+	}
+	near := meant(name, names)
 	if len(near) == 0 {
 		return hintError{err: err, hint: "`" + parent.CommandPath() + " --help` shows them all"}
 	}
@@ -33,6 +42,44 @@ func unknownCommand(parent *cobra.Command, name string) error {
 		near[i] = "`" + parent.CommandPath() + " " + near[i] + "`"
 	}
 	return hintError{err: err, hint: "did you mean " + strings.Join(near, " or ") + "?"}
+}
+
+// unknownFlag adds to the error for a flag that a command does not have which it may have been.
+func unknownFlag(cmd *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return err
+	}
+	name := unknown.GetSpecifiedName()
+	if short := unknown.GetSpecifiedShortnames(); short != "" {
+		name = short // -timeout is -t, -i and so on, and was meant to be --timeout
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+		if !flag.Hidden {
+			names = append(names, flag.Name)
+		}
+	})
+	near := meant(name, names)
+	if len(near) == 0 {
+		return err
+	}
+	return hintError{err: err, hint: "did you mean --" + strings.Join(near, " or --") + "?"}
+}
+
+// meant returns which of some names may have been meant by one that is none of them: those that begin
+// with it, else the nearest.
+func meant(name string, names []string) []string {
+	var longer []string
+	for _, candidate := range names {
+		if strings.HasPrefix(candidate, name) {
+			longer = append(longer, candidate)
+		}
+	}
+	if len(longer) > 0 {
+		return longer
+	}
+	return config.Nearest(name, names)
 }
 
 // strictHelp makes cobra's own commands fail for names that they do not know: left alone, they

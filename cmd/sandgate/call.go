@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ temporary session that is deleted afterwards.`,
 
 // call makes the call and prints its reply.
 func (a *app) call(ctx context.Context, tool string, flags *callFlags) error {
-	arguments, err := a.readArguments(flags.arguments)
+	arguments, err := a.readArguments(ctx, flags.arguments)
 	if err != nil {
 		return err
 	}
@@ -90,11 +91,11 @@ func forCommandLine(tool string, err error) error {
 }
 
 // readArguments reads the value of --json.
-func (a *app) readArguments(text string) (*structpb.Struct, error) {
+func (a *app) readArguments(ctx context.Context, text string) (*structpb.Struct, error) {
 	var source io.Reader = strings.NewReader(text)
 	switch name, isFile := strings.CutPrefix(text, "@"); {
 	case text == "-":
-		source = a.in
+		source = a.input(ctx)
 	case isFile:
 		f, err := os.Open(name)
 		if err != nil {
@@ -110,6 +111,9 @@ func (a *app) readArguments(text string) (*structpb.Struct, error) {
 	if len(raw) > maxArgumentBytes {
 		return nil, usagef("--json: the arguments are larger than %d bytes", maxArgumentBytes)
 	}
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return nil, usagef("--json must be a JSON object, and this is empty: the least is {}")
+	}
 	arguments := &structpb.Struct{}
 	if err := protojson.Unmarshal(raw, arguments); err != nil {
 		return nil, usagef("--json must be a JSON object: %s", protoReason(err))
@@ -119,6 +123,9 @@ func (a *app) readArguments(text string) (*structpb.Struct, error) {
 
 // protoReason is an error of protojson without its prefix, whose white space varies on purpose.
 func protoReason(err error) string {
+	if strings.HasSuffix(err.Error(), io.ErrUnexpectedEOF.Error()) { // which it does not wrap
+		return "this is not a whole one, it ends too early"
+	}
 	_, reason, found := strings.Cut(err.Error(), "(line ")
 	if !found {
 		return err.Error()

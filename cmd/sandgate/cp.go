@@ -101,7 +101,7 @@ func (c *copier) push(ctx context.Context, source, destination location, recursi
 		if destination.path == "" || strings.HasSuffix(destination.path, "/") {
 			return usagef("name the file that standard input becomes")
 		}
-		return c.upload(ctx, destination, upload{content: c.app.in, size: -1})
+		return c.upload(ctx, destination, upload{content: c.app.input(ctx), size: -1})
 	}
 	info, err := os.Stat(source.path)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 const (
 	exitFailed      = 1   // it ran and failed
 	exitUsage       = 2   // the command line or the configuration is wrong
-	exitNotRun      = 3   // it could not be run
+	exitNotRun      = 3   // it could not be run, or not all of its output is here
 	exitTimeout     = 124 // it was ended at its time limit
 	exitInterrupted = 130 // somebody asked for its end
 	exitKilled      = 137 // it was ended at a limit of memory or output, or killed

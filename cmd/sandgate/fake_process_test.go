@@ -22,7 +22,29 @@ func (p *processes) Shell(_ context.Context, req *sandgatev1.ShellRequest, strea
 	if err := stream.Send(&sandgatev1.ShellResponse{Event: &sandgatev1.ShellResponse_Stdout{Stdout: ran("ran", req.GetCommand())}}); err != nil {
 		return err
 	}
-	return stream.Send(&sandgatev1.ShellResponse{Event: &sandgatev1.ShellResponse_Result{Result: resultOf(req.GetCommand())}})
+	result := resultOf(req.GetCommand())
+	result.Stdout = p.keptStream(req.GetSessionId(), req.GetCommand(), "ran "+req.GetCommand()+"\n")
+	return stream.Send(&sandgatev1.ShellResponse{Event: &sandgatev1.ShellResponse_Result{Result: result}})
+}
+
+// keptStream is the account of a stream of which some was returned. With "long", and with "cut", a line
+// more was written: it is in the file, or only half of it. "gone" is long without a file.
+func (f *fakeGateway) keptStream(session, work, returned string) *sandgatev1.StreamSummary {
+	const rest = "the rest\n"
+	word, _, _ := strings.Cut(work, " ")
+	kept := map[string]string{"long": rest, "cut": rest[:4], "gone": rest}[word]
+	if kept == "" {
+		return &sandgatev1.StreamSummary{TotalBytes: int64(len(returned))}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if word != "gone" {
+		f.files[f.key(session, "kept")] = []byte(returned + kept)
+	}
+	return &sandgatev1.StreamSummary{
+		TotalBytes: int64(len(returned + rest)), DroppedBytes: int64(len(rest)),
+		File: "/home/user/kept", FileBytes: int64(len(returned + kept)),
+	}
 }
 
 func ran(how, command string) *sandgatev1.Output {
@@ -71,7 +93,12 @@ func (p *processes) Start(ctx context.Context, req *sandgatev1.StartRequest, str
 	if err != nil {
 		return err
 	}
-	return send(&sandgatev1.ProcessEvent{Event: &sandgatev1.ProcessEvent_Ended{Ended: resultOf(command)}})
+	result := resultOf(command)
+	result.Stdout = &sandgatev1.StreamSummary{TotalBytes: offset}
+	if strings.Contains(command, "lossy") {
+		result.Stdout.TotalBytes += 5 // which no event carried
+	}
+	return send(&sandgatev1.ProcessEvent{Event: &sandgatev1.ProcessEvent_Ended{Ended: result}})
 }
 
 func (p *processes) input(id string) chan []byte {

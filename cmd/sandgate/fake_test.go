@@ -38,7 +38,6 @@ type fakeGateway struct {
 	sessions   map[string]*sandgatev1.Session
 	files      map[string][]byte // by session and path
 	contexts   map[string]bool   // by session and name
-	argv       string            // what the last cell that set sys.argv made it
 	made       int
 	interrupts chan struct{}
 }
@@ -161,15 +160,17 @@ func (f *fakeGateway) Run(ctx context.Context, req *sandgatev1.RunRequest, strea
 	result := &sandgatev1.RunResult{Status: sandgatev1.Status_STATUS_OK}
 	for line := range strings.Lines(req.GetCode()) {
 		word, argument, _ := strings.Cut(strings.TrimSpace(line), " ")
-		argv := f.arguments(word, argument)
 		event := &sandgatev1.RunResponse{}
 		switch word {
 		case "out":
 			event.Event = &sandgatev1.RunResponse_Stdout{Stdout: &sandgatev1.Output{Data: []byte(argument + "\n")}}
 		case "argv":
-			event.Event = &sandgatev1.RunResponse_Stdout{Stdout: &sandgatev1.Output{Data: []byte("argv " + argv + "\n")}}
+			event.Event = &sandgatev1.RunResponse_Stdout{Stdout: &sandgatev1.Output{Data: []byte("argv " + req.GetEnv()["SANDGATE_ARGV"] + "\n")}}
 		case "err":
 			event.Event = &sandgatev1.RunResponse_Stderr{Stderr: &sandgatev1.Output{Data: []byte(argument + "\n")}}
+		case "long", "cut":
+			event.Event = &sandgatev1.RunResponse_Stderr{Stderr: &sandgatev1.Output{Data: []byte("some\n")}}
+			result.Stderr = f.keptStream(req.GetSessionId(), word, "some\n")
 		case "value":
 			event.Event = &sandgatev1.RunResponse_Display{Display: &sandgatev1.Display{IsResult: true, Text: argument}}
 		case "png":
@@ -218,16 +219,6 @@ func (f *fakeGateway) Run(ctx context.Context, req *sandgatev1.RunRequest, strea
 		}
 	}
 	return stream.Send(&sandgatev1.RunResponse{Event: &sandgatev1.RunResponse_Result{Result: result}})
-}
-
-// arguments remembers the one assignment that this Python knows, and returns what was last assigned.
-func (f *fakeGateway) arguments(target, value string) string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if strings.HasSuffix(target, ".argv") {
-		f.argv = value
-	}
-	return f.argv
 }
 
 func (f *fakeGateway) CreateContext(_ context.Context, req *sandgatev1.CreateContextRequest) (*sandgatev1.CreateContextResponse, error) {
@@ -281,7 +272,11 @@ func (f *fakeGateway) Download(_ context.Context, req *sandgatev1.DownloadReques
 	if !ok {
 		return connect.NewError(connect.CodeNotFound, errors.New("no such file"))
 	}
-	reader, first := bytes.NewReader(content), true
+	wanted := content[min(req.GetOffset(), int64(len(content))):]
+	if req.GetLength() > 0 {
+		wanted = wanted[:min(req.GetLength(), int64(len(wanted)))]
+	}
+	reader, first := bytes.NewReader(wanted), true
 	for {
 		buffer := make([]byte, 64<<10)
 		n, err := reader.Read(buffer)

@@ -71,6 +71,32 @@ func TestTerminationCleansUp(t *testing.T) {
 	noSessions(t, server)
 }
 
+// TestWaitForInputEnds interrupts what reads standard input to an end that does not come.
+func TestWaitForInputEnds(t *testing.T) {
+	t.Parallel()
+	server := startFakeGateway(t)
+	for _, args := range [][]string{
+		{"cp", "-", "s1:foo"},
+		{"call", "python_run", "--json", "-"},
+		{"py", "-"},
+		{"py", "-i"},
+	} {
+		for _, sent := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+			if args[0] == "py" && sent == os.Interrupt {
+				continue // is the code's, or ends the process before there is any
+			}
+			t.Run(strings.Join(args, " ")+" "+sent.String(), func(t *testing.T) {
+				t.Parallel()
+				reads := newProgram(t, server, args...).start(t)
+				reads.send(t, `{"code"`) // half a thing
+				reads.hasRead(t)
+				reads.signal(t, sent)
+				reads.ends(t, exitInterrupted)
+			})
+		}
+	}
+}
+
 func TestReaderThatGoesAwayCleansUp(t *testing.T) {
 	t.Parallel()
 	server := startFakeGateway(t)

@@ -160,6 +160,30 @@ func (p *program) send(t *testing.T, text string) {
 	}
 }
 
+// hasRead waits until the program has read all that was sent to its pipe.
+func (p *program) hasRead(t *testing.T) {
+	t.Helper()
+	pipe, ok := p.input.(*os.File)
+	if !ok {
+		t.Fatalf("%T is no pipe", p.input)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for {
+		left, err := unix.IoctlGetInt(int(pipe.Fd()), unix.TIOCINQ)
+		if err == nil && left == 0 {
+			return
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			t.Fatalf("%d bytes of the input were not read (%v)", left, err)
+		}
+	}
+}
+
 // signal sends a signal to the program alone.
 func (p *program) signal(t *testing.T, s os.Signal) {
 	t.Helper()

@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
+
+// maxArgvBytes is the most that the arguments of a program take as JSON: they are one variable of a call.
+const maxArgvBytes = 32 << 10
 
 // pyFlags are the flags of `sandgate py`.
 type pyFlags struct {
@@ -35,6 +38,9 @@ or the code of -c and its flags, is for the program: it is in sys.argv, flags in
 Unlike in python, tracebacks name a cell where python names the file, there is no
 __file__, threads are not waited for, and standard input does not reach the program:
 input() finds its end. Copy what it needs to a session with ` + "`sandgate cp`" + `.
+
+Output is complete up to 64 MiB a stream: 16 MiB come as they are written, the rest at
+the end. What is beyond is told on standard error, and makes a success exit with 3.
 
 Without --session it works in a temporary session that is deleted afterwards. With
 one, variables and imports are still there in the next call. --context NAME keeps a
@@ -70,7 +76,7 @@ os._exit or out of memory, it goes on with a new one and says so.`,
 
 // py runs what the arguments name, and then the prompt where it is wanted.
 func (a *app) py(ctx context.Context, args []string, flags *pyFlags) error {
-	script, err := a.readScript(args, flags)
+	script, err := a.readScript(ctx, args, flags)
 	if err != nil {
 		return err
 	}
@@ -97,7 +103,7 @@ func (a *app) py(ctx context.Context, args []string, flags *pyFlags) error {
 			return err
 		}
 		if script.given() {
-			err := runner.start(ctx, script)
+			err := runner.run(ctx, script)
 			var exit exitError
 			if !flags.interactive || (err != nil && !errors.As(err, &exit)) {
 				return err
@@ -114,7 +120,7 @@ type script struct {
 }
 
 // readScript returns the program that the command line names.
-func (a *app) readScript(args []string, flags *pyFlags) (script, error) {
+func (a *app) readScript(ctx context.Context, args []string, flags *pyFlags) (script, error) {
 	for _, arg := range args {
 		if err := checkText("an argument", arg); err != nil {
 			return script{}, err
@@ -130,32 +136,29 @@ func (a *app) readScript(args []string, flags *pyFlags) (script, error) {
 			flags.interactive = true // as python does
 			return script{}, nil
 		}
-		code, err := a.readSource("-")
+		code, err := a.readSource(ctx, "-")
 		return script{code, []string{""}}, err // as python does
 	case args[0] == "-" && flags.interactive:
 		return script{}, usagef("-i reads standard input, so the code cannot come from there too")
 	}
-	code, err := a.readSource(args[0])
+	code, err := a.readSource(ctx, args[0])
 	return script{code, args}, err
 }
 
 // given reports whether there is a program.
 func (s script) given() bool { return s.argv != nil }
 
-// setArguments is Python that sets sys.argv and leaves no name behind. It is a cell of its own, so
-// that the lines of the program keep their numbers in tracebacks.
-func (s script) setArguments() string {
-	var list strings.Builder
-	for _, arg := range s.argv {
-		list.WriteString(strconv.QuoteToASCII(arg) + ", ") // which Python reads as Go does
+// env is the environment of the script's cell: what the kernel makes sys.argv. A prompt's cell has none.
+func (s script) env() (map[string]string, error) {
+	if s.argv == nil {
+		return nil, nil
 	}
-	return `__import__("sys").argv = [` + list.String() + "]"
-}
-
-// start runs the program before a prompt, or instead of one.
-func (r *cellRunner) start(ctx context.Context, s script) error {
-	if err := r.run(ctx, s.setArguments()); err != nil {
-		return err
+	list, err := json.Marshal(s.argv)
+	if err != nil {
+		return nil, err
 	}
-	return r.run(ctx, s.code)
+	if len(list) > maxArgvBytes {
+		return nil, usagef("the arguments are longer than %d bytes together: put them into a file of the session", maxArgvBytes)
+	}
+	return map[string]string{"SANDGATE_ARGV": string(list)}, nil
 }

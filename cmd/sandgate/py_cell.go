@@ -13,7 +13,8 @@ import (
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
 
-// inlineOutput is how much of each stream the command line asks for: as much as there may be.
+// inlineOutput is how much of each stream the command line asks for as it is written: as much as there
+// may be. The rest is fetched at the end.
 const inlineOutput = 16 << 20
 
 // cellRunner runs cells one after another and shows what they do. It is not safe for concurrent
@@ -42,13 +43,17 @@ func (r *cellRunner) enterContext(ctx context.Context) error {
 
 // run runs a cell to its end. Its error is nil, an exitError that says how the code failed, or
 // says why it could not be run.
-func (r *cellRunner) run(ctx context.Context, code string) error {
+func (r *cellRunner) run(ctx context.Context, s script) error {
+	env, err := s.env()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := r.watchInterrupts(ctx, cancel)
 	defer watch.Close()
 	stream, err := r.client.python.Run(ctx, &sandgatev1.RunRequest{
-		SessionId: r.session, ContextId: r.context, Code: code, Timeout: r.timeout, MaxOutputBytes: inlineOutput,
+		SessionId: r.session, ContextId: r.context, Code: s.code, Env: env, Timeout: r.timeout, MaxOutputBytes: inlineOutput,
 	})
 	if err != nil {
 		return r.because(ctx, err)
@@ -67,9 +72,9 @@ func (r *cellRunner) run(ctx context.Context, code string) error {
 		return r.because(ctx, err)
 	}
 	if result == nil {
-		return errors.New("the gateway ended the call without a result")
+		return errNoResult
 	}
-	return r.finish(result)
+	return r.finish(ctx, result)
 }
 
 // because prefers the reason for which we left over what that looks like on the wire.
@@ -135,7 +140,12 @@ func picture(shown *sandgatev1.Display) (mimeType string, data []byte) {
 }
 
 // finish prints what the result adds to the events and turns it into an exit code.
-func (r *cellRunner) finish(result *sandgatev1.RunResult) error {
+func (r *cellRunner) finish(ctx context.Context, result *sandgatev1.RunResult) error {
+	rest := outputRest{app: r.app, client: r.client, session: r.session}
+	whole, err := rest.show(ctx, result.GetStdout(), result.GetStderr())
+	if err != nil {
+		return r.because(ctx, err)
+	}
 	if late := result.GetLateOutput(); len(late) > 0 {
 		if _, err := r.app.out.Write(late); err != nil {
 			return err
@@ -149,11 +159,6 @@ func (r *cellRunner) finish(result *sandgatev1.RunResult) error {
 	if note := result.GetNote(); note != "" && (result.GetStatus() != sandgatev1.Status_STATUS_OK || result.GetStateLost()) {
 		r.app.notef("%s", note)
 	}
-	for name, stream := range map[string]*sandgatev1.StreamSummary{"output": result.GetStdout(), "error output": result.GetStderr()} {
-		if stream.GetDroppedBytes() > 0 {
-			r.app.notef("%d bytes of %s are not shown%s", stream.GetDroppedBytes(), name, keptIn(stream))
-		}
-	}
 	if !r.interactive && r.images.dir == "" && r.images.count > 0 {
 		r.app.notef("%s shown and not kept; --images DIR keeps pictures", pictures(r.images.count))
 	}
@@ -161,7 +166,7 @@ func (r *cellRunner) finish(result *sandgatev1.RunResult) error {
 		r.app.notef("a new Python was started: variables and imports are gone, files are not")
 	}
 	r.exited = asksToLeave(result)
-	return exitWith(statusCode(result.GetStatus(), result.GetExitCode()))
+	return exitWith(codeOfWhole(statusCode(result.GetStatus(), result.GetExitCode()), whole))
 }
 
 // pictures counts them in words.
@@ -182,12 +187,4 @@ func asksToLeave(result *sandgatev1.RunResult) bool {
 	default:
 		return false
 	}
-}
-
-// keptIn says where the whole of a stream is.
-func keptIn(stream *sandgatev1.StreamSummary) string {
-	if stream.GetFile() == "" {
-		return ""
-	}
-	return fmt.Sprintf("; %s in the session holds %d bytes", stream.GetFile(), stream.GetFileBytes())
 }

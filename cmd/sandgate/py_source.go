@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -13,9 +14,11 @@ import (
 const maxCodeBytes = 4 << 20
 
 // readSource reads a file, or standard input where it is called "-".
-func (a *app) readSource(name string) (string, error) {
-	source := a.in
-	if name != "-" {
+func (a *app) readSource(ctx context.Context, name string) (string, error) {
+	var source io.Reader
+	if name == "-" {
+		source = a.input(ctx)
+	} else {
 		f, err := os.Open(name)
 		if err != nil {
 			return "", localError(err)

@@ -33,7 +33,7 @@ type lineReader interface {
 // the code passed to sys.exit.
 func (a *app) repl(ctx context.Context, runner *cellRunner) error {
 	runner.interactive = true
-	lines := a.lineReader()
+	lines := a.lineReader(ctx)
 	if _, isTerminal := terminalFD(a.in); isTerminal {
 		a.notef("Python in session %s; Ctrl-D ends, Ctrl-C interrupts", runner.session)
 	}
@@ -83,7 +83,7 @@ func (r *cellRunner) step(ctx context.Context, code string) error {
 // stepOrLeave is step that also tells whether the code asked to leave, with err saying how.
 func (r *cellRunner) stepOrLeave(ctx context.Context, code string) (left bool, err error) {
 	r.exited = false
-	err = r.run(ctx, code)
+	err = r.run(ctx, script{code: code})
 	var exit exitError
 	switch {
 	case err == nil || errors.As(err, &exit):
@@ -97,11 +97,11 @@ func (r *cellRunner) stepOrLeave(ctx context.Context, code string) (left bool, e
 }
 
 // lineReader chooses how lines are read.
-func (a *app) lineReader() lineReader {
+func (a *app) lineReader(ctx context.Context) lineReader {
 	if lines := newTerminalLines(a.in, a.out); lines != nil {
 		return lines
 	}
-	scanner := bufio.NewScanner(a.in)
+	scanner := bufio.NewScanner(a.input(ctx))
 	scanner.Buffer(nil, maxLineBytes)
 	return &pipedLines{scanner: scanner}
 }

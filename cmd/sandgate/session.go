@@ -64,7 +64,7 @@ func (a *app) sessionCreate() *cobra.Command {
 			}
 			reply, err := c.sessions.CreateSession(ctx, request)
 			if err != nil {
-				return err
+				return inFlags(err)
 			}
 			if wish.asJSON {
 				return a.printJSON(reply.GetSession())

@@ -84,13 +84,13 @@ func (a *app) sessionExtend() *cobra.Command {
 			}
 			reply, err := c.sessions.ExtendSession(ctx, request)
 			if err != nil {
-				return err
+				return inFlags(err)
 			}
 			_, err = fmt.Fprintln(a.out, unusedUntil(reply.GetSession()))
 			return err
 		}),
 	}
-	cmd.Flags().StringVar(&idle, "idle", "", "new length of the lease, such as 30m")
+	cmd.Flags().StringVar(&idle, "idle", "", "new length of the lease, such as 30m; 24h at most")
 	return cmd
 }
 

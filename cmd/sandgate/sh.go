@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -40,6 +39,11 @@ words are joined by spaces as ssh does. The exit code is the command's.
 
 Standard input goes to the command where it is no terminal, as with ssh: in a loop that
 reads lines, write < /dev/null behind the command, or it takes them.
+
+Output is complete up to 64 MiB a stream: 16 MiB come as they are written, the rest at
+the command's end. A command that gets our input, and a shell, have no such bound; they
+lose output that nobody reads for five seconds. Whatever is missing is told on standard
+error, and makes a success exit with 3.
 
 Flags go before the command. Without --session it works in a temporary session that
 is deleted afterwards.`,
@@ -139,7 +143,15 @@ func (a *app) shellRun(ctx context.Context, c *client, request *sandgatev1.Shell
 	if err := stream.Err(); err != nil {
 		return err
 	}
-	return a.processEnded(result)
+	if result == nil {
+		return errNoResult
+	}
+	rest := outputRest{app: a, client: c, session: request.GetSessionId()}
+	whole, err := rest.show(ctx, result.GetStdout(), result.GetStderr())
+	if err != nil {
+		return err
+	}
+	return a.processEnded(result, whole)
 }
 
 // copyOutput writes what an event carries of a program's streams.
@@ -158,26 +170,14 @@ func copyOutput(streams stdio, stdout, stderr *sandgatev1.Output) error {
 	return nil
 }
 
-// processEnded tells what a program's result adds to its output and turns it into an exit code.
-func (a *app) processEnded(result *sandgatev1.ProcessResult) error {
-	if result == nil {
-		return errors.New("the gateway ended the call without a result")
-	}
+// errNoResult says that events came to an end without the one that tells how it went.
+var errNoResult = errors.New("the gateway ended the call without a result")
+
+// processEnded tells what a program's result adds to its output and turns it into an exit code; whole
+// says whether all of the output is here.
+func (a *app) processEnded(result *sandgatev1.ProcessResult, whole bool) error {
 	if result.GetNote() != "" && result.GetStatus() != sandgatev1.Status_STATUS_OK {
 		a.notef("%s", result.GetNote())
 	}
-	for _, stream := range []struct {
-		name    string
-		summary *sandgatev1.StreamSummary
-	}{{"output", result.GetStdout()}, {"error output", result.GetStderr()}} {
-		if dropped := stream.summary.GetDroppedBytes(); dropped > 0 {
-			a.notef("%d bytes of %s are not shown%s", dropped, stream.name, keptIn(stream.summary))
-		}
-	}
-	return exitWith(statusCode(result.GetStatus(), result.GetExitCode()))
-}
-
-// errGap says that output was lost between two connections.
-func errGap(from, to int64) string {
-	return fmt.Sprintf("%d bytes of output were lost while the connection was down", to-from)
+	return exitWith(codeOfWhole(statusCode(result.GetStatus(), result.GetExitCode()), whole))
 }

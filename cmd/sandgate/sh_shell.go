@@ -29,6 +29,7 @@ type shell struct {
 	// What is known of the program once it has started.
 	process        string
 	stdout, stderr int64 // where the next pieces of its streams begin
+	lost           bool  // a piece before that never came
 }
 
 // run starts the program and stays with it to its end. On a terminal the program gets one too.
@@ -57,7 +58,23 @@ func (s *shell) run(ctx context.Context, request *sandgatev1.StartRequest) error
 		s.hangUp(ctx)
 		return err
 	}
-	return s.app.processEnded(result)
+	if result == nil {
+		return errNoResult
+	}
+	for _, end := range []struct{ came, written int64 }{
+		{s.stdout, result.GetStdout().GetTotalBytes()}, {s.stderr, result.GetStderr().GetTotalBytes()},
+	} {
+		s.gap(end.came, end.written)
+	}
+	return s.app.processEnded(result, !s.lost)
+}
+
+// gap takes note of output between two places that never came.
+func (s *shell) gap(from, to int64) {
+	if to > from {
+		s.lost = true
+		s.app.notef("%d bytes of output were lost after the first %d: they were not read for a while, or the connection was down", to-from, from)
+	}
 }
 
 // termName passes on what kind of terminal this is, if it is a plain name.
@@ -154,9 +171,7 @@ func (s *shell) copy(ev *sandgatev1.ProcessEvent) error {
 		if piece.output == nil {
 			continue
 		}
-		if piece.output.GetOffset() > *piece.next {
-			s.app.notef("%s", errGap(*piece.next, piece.output.GetOffset()))
-		}
+		s.gap(*piece.next, piece.output.GetOffset())
 		*piece.next = piece.output.GetOffset() + int64(len(piece.output.GetData()))
 	}
 	return copyOutput(s.app.stdio, ev.GetStdout(), ev.GetStderr())

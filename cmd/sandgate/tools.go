@@ -77,8 +77,7 @@ func (a *app) printTool(tool *sandgatev1.Tool) error {
 	if err := table(a.out, rows); err != nil {
 		return err
 	}
-	example := strings.ReplaceAll(exampleArguments(tool.GetInputSchema()), "'", `'\''`)
-	_, err := fmt.Fprintf(a.out, "\nTry it:\n  sandgate call %s --json '%s'\n", printable(tool.GetName()), printable(example))
+	_, err := fmt.Fprintf(a.out, "\nTry it:\n  %s\n", strings.Join(exampleCommands(tool), "\n  "))
 	return err
 }
 

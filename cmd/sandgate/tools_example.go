@@ -2,9 +2,32 @@ package main
 
 import (
 	"encoding/json"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/structpb"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
+
+// exampleCommands are commands that can be pasted to try a tool. One that is about a file gets a session
+// with that file in it: the temporary session of a call is empty.
+func exampleCommands(tool *sandgatev1.Tool) []string {
+	call := func(flags, name, arguments string) string {
+		return printable("sandgate call " + name + flags + " --json '" + strings.ReplaceAll(arguments, "'", `'\''`) + "'")
+	}
+	arguments := exampleArguments(tool.GetInputSchema())
+	switch tool.GetName() {
+	case "file_edit", "file_move", "file_read", "file_remove", "file_stat":
+		return []string{
+			"id=$(sandgate session create)",
+			call(" --session $id", "file_write", `{"path":"`+exampleText("path")+`","text":"`+exampleText("text")+`"}`),
+			call(" --session $id", tool.GetName(), arguments),
+			"sandgate session delete $id",
+		}
+	default:
+		return []string{call("", tool.GetName(), arguments)}
+	}
+}
 
 // exampleArguments are arguments that a tool takes, as JSON: the required ones, each with a value of
 // its type.
@@ -52,8 +75,10 @@ func exampleText(name string) string {
 		return "6*7"
 	case "command":
 		return "ls -l"
-	case "path":
+	case "path", "source":
 		return "notes.txt"
+	case "destination":
+		return "moved.txt"
 	default:
 		return "text"
 	}

@@ -9,6 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from sandgate_kernel import hooks, ipython_support, layout
+from sandgate_kernel.kernel import leave
 
 
 class Publisher(DisplayPublisher):
@@ -55,6 +56,14 @@ class Shell(InteractiveShell):
     def init_sys_modules(self):
         """Keeps sys.modules as it is: the kernel's __main__ is there already."""
         self._main_mod_cache = {}
+
+    def init_user_ns(self):
+        """Adds IPython's names, also after %reset. Leaving stays the kernel's; what the user has, stays the user's."""
+        kept = dict(self.user_ns)
+        super().init_user_ns()
+        for names in (self.user_ns, self.user_ns_hidden):
+            names.update(exit=leave, quit=leave)
+        self.user_ns.update(kept)
 
 
 def make_shell(module):

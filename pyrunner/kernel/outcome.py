@@ -2,6 +2,11 @@
 
 import sys
 
+from sandgate_kernel.protocol import decode
+
+# The variable of a call that is not for the environment: a JSON list of texts, which becomes sys.argv. It stays
+# so until it is set again.
+ARGV = "SANDGATE_ARGV"
 INT32_MAX = 2**31 - 1
 MESSAGE_LIMIT = 64 * 1024
 
@@ -14,6 +19,7 @@ class Run:
         "number",
         "code",
         "env",
+        "argv",
         "saved",
         "prepared",
         "started",
@@ -29,6 +35,10 @@ class Run:
         self.number = message["cell"]
         self.code = message.get("code", "")
         self.env = message.get("env") or {}
+        self.argv = None
+        if ARGV in self.env:
+            self.argv = texts(self.env[ARGV])
+            self.env = {name: value for name, value in self.env.items() if name != ARGV}
         self.saved = []
         self.prepared = self.started = self.left = self.ended = False
         self.result = self.failure = self.reply = None
@@ -38,6 +48,12 @@ class Run:
         text = "the kernel could not report how the cell ended"
         error = {"name": "KernelError", "value": text, "traceback": f"KernelError: {text}\n"}
         return {"op": "done", "cell": self.number, "status": "broken", "count": count, "error": error}
+
+
+def texts(written):
+    """Returns the list of texts in a JSON text, or None if it is none."""
+    found = (decode(f'{{"texts":{written}}}'.encode("utf-8", "replace")) or {}).get("texts")
+    return found if type(found) is list and found and all(type(text) is str for text in found) else None
 
 
 def exit_code(failure):

@@ -129,6 +129,8 @@ class Session:
             run.saved = [(name, environ.get(name)) for name in run.env]
         for name, value in run.env.items():
             environ[name] = value
+        if run.argv is not None:
+            sys.argv = list(run.argv)
         parts.origins.begin(run.number)
         parts.publisher.cell = run.number
         parts.interrupts.install()

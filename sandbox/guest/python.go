@@ -272,7 +272,8 @@ func (s *pythonService) find(id string) (*pythonContext, error) {
 }
 
 func contextNotFound(id string) error {
-	return fail(connect.CodeNotFound, "CONTEXT_NOT_FOUND", "list the session's contexts, or create it", "no context %q", id)
+	return fail(connect.CodeNotFound, "CONTEXT_NOT_FOUND",
+		"leave context_id out for the default context; programs make others with PythonService.CreateContext", "no context %q", id)
 }
 
 // Interrupt ends the running cell.

@@ -37,6 +37,21 @@ class IPythonTest(KernelTest):
         self.assertIn("ZeroDivisionError", self.run_cell("1/0").error["traceback"])
         self.still_works()
 
+    def test_leaving_once_it_is_loaded(self):
+        for loader in ("!true", "%time 1", "get_ipython()", "import IPython", "%reset -f"):
+            self.ok(loader)
+            for code in ("exit(3)", "quit(3)", "%time exit(3)", "raise SystemExit(3)"):
+                result = self.run_cell(code)
+                self.assertEqual((result.status, result.done.get("exit_code")), ("exit", 3), f"{loader}, {code}: {result.error}")
+            self.assertEqual(self.run_cell("quit()").done["exit_code"], 0)
+            self.assertNotIn("exit", self.ok("%who").stdout)
+        self.still_works()
+
+    def test_names_of_the_user_stay(self):
+        self.ok("def exit(): return 'mine'\nIn = open = 5")
+        self.ok("!true")
+        self.assertEqual(self.ok("exit(), In, open").text, "('mine', 5, 5)")
+
     def test_display_through_ipython(self):
         result = self.ok("from IPython.display import display, HTML, Image, Markdown, clear_output\ndisplay(HTML('<i>'), 5)\nclear_output()\nMarkdown('*m*')")
         self.assertEqual([data.get("text/html") or data["text/plain"] for data in result.displays], ["<i>", "5"])

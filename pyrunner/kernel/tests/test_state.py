@@ -1,5 +1,6 @@
 """State from cell to cell: values, compilation, await, environment."""
 
+import json
 import unittest
 
 from support import KernelTest
@@ -114,6 +115,20 @@ class DataStateTest(KernelTest):
         self.addCleanup(other.close)
         code = "import numpy as np; float(np.random.rand())"
         self.assertNotEqual(self.ok(code).text, other.run(code).text)
+
+
+class ArgumentsTest(KernelTest):
+    def test_arguments_come_with_the_first_cell(self):
+        argv = ["job.py", "it's", "\u00e9\"\\", ""]
+        result = self.run_cell("import os, sys\nassert 'SANDGATE_ARGV' not in os.environ\nprint(sys.argv)\n1/0", SANDGATE_ARGV=json.dumps(argv))
+        self.assertEqual(result.stdout, f"{argv}\n")
+        self.assertIn('File "<cell 1>", line 4', result.error["traceback"])
+        self.assertEqual(result.done["count"], 1)
+        self.assertEqual(self.ok("sys.argv").text, repr(argv))
+
+    def test_what_is_no_list_of_texts_is_none(self):
+        for written in ("", "5", '["a", 5]', "[]", '{"a": 1}', '["a"], "b": [', '["a"', "[" * 100_000):
+            self.assertEqual(self.ok("import sys; sys.argv", SANDGATE_ARGV=written).text, "['']")
 
 
 if __name__ == "__main__":

@@ -73,8 +73,11 @@ func checkListen(address string) string {
 	if text != "" {
 		return text
 	}
-	if _, err := netip.ParseAddr(host); err != nil && (host == "" || strings.ContainsAny(host, "/:*@ ")) {
-		return strconv.Quote(host) + " is neither an address nor the name of a host; for every address of this host say 0.0.0.0 or [::]"
+	if _, port, _ := net.SplitHostPort(address); host == "" {
+		return strconv.Quote(address) + " would be every address of this host; say 127.0.0.1:" + port + ", or 0.0.0.0:" + port + " once there are keys"
+	}
+	if _, err := netip.ParseAddr(host); err != nil && strings.ContainsAny(host, "/:*@ ") {
+		return strconv.Quote(host) + " is neither an address nor the name of a host"
 	}
 	return ""
 }

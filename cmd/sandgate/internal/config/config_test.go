@@ -147,7 +147,7 @@ func TestProblems(t *testing.T) {
 		"choice":         {file: "runtime: kata", want: []string{`"kata" is none of auto, runsc, runc`}},
 		"environment":    {env: map[string]string{"SANDGATE_LOG_FORMAT": "xml"}, want: []string{`SANDGATE_LOG_FORMAT: log_format: "xml" is none of text, json`}},
 		"listen":         {file: "listen: a/b:80", want: []string{"listen: \"a/b\" is neither an address nor the name of a host"}},
-		"listen all":     {file: "listen: ':80'", want: []string{"0.0.0.0"}},
+		"listen all":     {file: "listen: ':80'", want: []string{`":80" would be every address of this host; say 127.0.0.1:80`}},
 		"database":       {file: "database: mysql://x/y", want: []string{"database: must be empty, or a URL"}},
 		"pepper":         {file: "pepper_file: pepper", want: []string{"pepper_file: \"pepper\" must be an absolute path"}},
 		"listen port":    {file: "listen: 127.0.0.1:http", want: []string{`the port "http"`}},
