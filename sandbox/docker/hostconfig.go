@@ -173,8 +173,8 @@ func (p plan) resources() container.Resources {
 // sentry reports whether gVisor's kernel takes part, which needs room of its own.
 func (p plan) sentry() bool { return p.spec.Runtime != "runc" }
 
-// ulimits bound each process. Those that count by user (nproc, sigpending) count by the host's user
-// too where user namespaces are not remapped, which is why each sandbox has a uid of its own.
+// ulimits bound each process. Those that count by user (nproc) count by the host's user too where user
+// namespaces are not remapped, which is why each sandbox has a uid of its own.
 func (p plan) ulimits() []*container.Ulimit {
 	nproc := int64(p.spec.Limits.MaxProcesses) + int64(p.spares()) // which are not of the user's making
 	if p.sentry() {
@@ -185,16 +185,21 @@ func (p plan) ulimits() []*container.Ulimit {
 	limit := func(name string, soft, hard int64) *container.Ulimit {
 		return &container.Ulimit{Name: name, Soft: soft, Hard: hard}
 	}
-	return []*container.Ulimit{
+	limits := []*container.Ulimit{
 		limit("core", 0, 0),
 		limit("fsize", fileSize, fileSize),
 		limit("memlock", 64*sandbox.KiB, 64*sandbox.KiB),
 		limit("msgqueue", 0, 0),
 		limit("nofile", 1024, 4096), // the guest holds descriptors of many processes
 		limit("nproc", nproc, nproc),
-		limit("sigpending", 256, 256),
 		limit("stack", 8*sandbox.MiB, 8*sandbox.MiB),
 	}
+	if p.sentry() {
+		// Under runc this would count what the host's own root has pending, and above it Go's runtime
+		// waits for ever for a signal to its threads: there the guest sets it once it has started.
+		limits = append(limits, limit("sigpending", 256, 256))
+	}
+	return limits
 }
 
 // tmpfs is all that can be written, /dev/shm and the guest's /run apart. Its pages count as memory.

@@ -152,6 +152,7 @@ func (s *subject) wall() {
 		"interfaces":    {"ls /sys/class/net 2>/dev/null | grep -v '^lo$' | wc -l", "0\n"},
 		"setuid files":  {"find / -xdev -perm /6000 -type f 2>/dev/null | wc -l", "0\n"},
 		"user":          {"whoami; id -gn; echo ~", "user\nuser\n/home/user\n"},
+		"signals":       {"ulimit -Hi", "256\n"},
 	} {
 		if run := s.sh(c.command); run.stdout != c.want {
 			s.Errorf("%s: %q, want %q", name, run.stdout, c.want)

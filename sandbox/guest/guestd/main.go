@@ -84,6 +84,7 @@ func frugal() {
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(50)
 	_ = syscall.Setgroups(nil)  // no group of root's while a thread works as the user
+	boundSignals()
 	signal.Ignore(unix.SIGXFSZ) // a write beyond the file size limit is an error, not a death
 	unix.Umask(0o022)
 	const threads = 10
@@ -97,6 +98,19 @@ func frugal() {
 		})
 	}
 	parked.Wait()
+}
+
+// maxPending bounds the signals that wait for the user's processes, which inherit it: each takes the
+// kernel's memory.
+const maxPending = 256
+
+// boundSignals sets that bound. It comes behind what the runtime tells all of its threads by signals,
+// since the guest is root and so counts what the host's root has pending. gVisor sets it by itself.
+func boundSignals() {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_SIGPENDING, &limit) == nil && limit.Max > maxPending {
+		_ = unix.Setrlimit(unix.RLIMIT_SIGPENDING, &unix.Rlimit{Cur: maxPending, Max: maxPending})
+	}
 }
 
 // stdio is the channel's byte stream.
