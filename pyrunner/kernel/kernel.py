@@ -30,10 +30,10 @@ from os import (
 
 from resource import RLIMIT_AS, getrlimit, setrlimit
 
-from sandgate_kernel import hooks, layout
+from sandgate_kernel import children, hooks, layout
 from sandgate_kernel.interrupts import Interrupts
 from sandgate_kernel.ipython_support import Support
-from sandgate_kernel.protocol import Channel, Closed
+from sandgate_kernel.protocol import Channel, Closed, encode
 from sandgate_kernel.publisher import Publisher
 from sandgate_kernel.rehearsal import rehearse
 from sandgate_kernel.session import Session
@@ -68,6 +68,9 @@ class Kernel:
                 message = self.channel.receive()
                 if message.get("op") == "run":
                     self.session.run(message)
+                elif message.get("op") == "reap":
+                    children.reap()
+                    self.channel.send({"op": "reaped", "key": message.get("key")})
                 self.channel.release()
             except Closed:
                 break
@@ -108,13 +111,11 @@ def run(request, fds, matplotlib_cache):
         _place(fds)
         if request.get("hold"):
             kernel = _prepare()
-            _tell(b"ready")
+            _tell("ready")
             _rehearse(kernel)
-            _become(request, _entry(kernel))
-            _tell(b"entered")
+            _tell("entered", **_become(request, _entry(kernel)))
         else:
-            _become(request, request["cwd"])
-            _tell(b"ready")
+            _tell("ready", **_become(request, request["cwd"]))
             kernel = _prepare()
     except Closed:
         _exit(0)
@@ -157,13 +158,23 @@ def _entry(kernel):
 
 
 def _become(request, cwd):
-    """Gives up root and goes to a directory as the user."""
+    """Gives up root and goes to a directory as the user. Returns what to tell of it: where else it went, if it must.
+
+    A directory that user code removed or closed is no reason to have no kernel: then nothing could mend it.
+    """
     _drop(request)
-    chdir(cwd)
+    for place in (cwd, layout.HOME):
+        try:
+            chdir(place)
+            return {} if place == cwd else {"cwd": place}
+        except OSError:
+            continue
+    chdir("/")
+    return {"cwd": "/"}
 
 
-def _tell(op):
-    write(layout.FD_CHANNEL, b'.{"op":"' + op + b'"}')
+def _tell(op, **more):
+    write(layout.FD_CHANNEL, b"." + encode({"op": op, **more}))
 
 
 def _rehearse(kernel):

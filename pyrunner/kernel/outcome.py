@@ -17,6 +17,7 @@ class Run:
     __slots__ = (
         "message",
         "number",
+        "key",
         "code",
         "env",
         "argv",
@@ -33,6 +34,7 @@ class Run:
     def __init__(self, message):
         self.message = message
         self.number = message["cell"]
+        self.key = message["key"]
         self.code = message.get("code", "")
         self.env = message.get("env") or {}
         self.argv = None
@@ -47,7 +49,7 @@ class Run:
         """Returns a reply for when not even the reply can be made. The guest replaces such a kernel."""
         text = "the kernel could not report how the cell ended"
         error = {"name": "KernelError", "value": text, "traceback": f"KernelError: {text}\n"}
-        return {"op": "done", "cell": self.number, "status": "broken", "count": count, "error": error}
+        return {"op": "done", "key": self.key, "status": "broken", "count": count, "error": error}
 
 
 def texts(written):

@@ -22,7 +22,7 @@ class Publisher:
         self._origins = origins
         self._late = late
         self._flush = None
-        self.cell = 0
+        self.key = 0  # of the running cell; zero while none runs
         self.alive = True
 
     def install(self, flush):
@@ -35,12 +35,12 @@ class Publisher:
         """Sends a bundle as a display of the running cell, behind the output printed so far."""
         if not bundle:
             return
-        if not self.alive or self.cell == 0 or self._origins.is_late():
+        if not self.alive or self.key == 0 or self._origins.is_late():
             # A forked child must not speak, and a late thread's display belongs to no running cell.
             self._late(bundle.get(bounds.PLAIN, ""))
             return
         self._flush()
-        message = {"op": "display", "cell": self.cell, "data": bundle, "main": False}
+        message = {"op": "display", "key": self.key, "data": bundle, "main": False}
         try:
             self._channel.send(message)
         except (TypeError, ValueError, RecursionError) as exc:

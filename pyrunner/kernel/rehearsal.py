@@ -12,7 +12,7 @@ from sandgate_kernel.protocol import decode, encode
 
 def rehearse(compiler):
     """Takes a cell from its message to its reply, without a kernel's state and without sending anything."""
-    run = Run(decode(b'{"op":"run","cell":1,"code":"1+1","env":{}}'))
+    run = Run(decode(b'{"op":"run","cell":1,"key":1,"code":"1+1","env":{}}'))
     cell = compiler.compile(run.code, "<rehearsal>")
     run.result = bundle_of(eval(cell.expression, {}))
-    encode({"op": "done", "cell": run.number, "status": "ok", "count": 1, "result": run.result})
+    encode({"op": "done", "key": run.key, "status": "ok", "count": 1, "result": run.result})

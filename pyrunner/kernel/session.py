@@ -29,6 +29,12 @@ def is_parsers_own(failure):
     return len(arguments) == 1 and type(arguments[0]) is str and arguments[0].startswith("Parser stack overflowed")
 
 
+def is_variable(item):
+    """Says whether the system takes a name and a value as a variable of the environment."""
+    name, value = item
+    return isinstance(value, str) and "\0" not in value and name != "" and "=" not in name and "\0" not in name
+
+
 class Session:
     """Runs the cells of one kernel, one after another, in the main thread."""
 
@@ -79,9 +85,11 @@ class Session:
         """Says no to junk and to cells that ran already."""
         number = message.get("cell")
         env = message.get("env") or {}
-        if type(number) is not int or number <= self._last or not isinstance(message.get("code", ""), str):
+        if type(number) is not int or number <= self._last or type(message.get("key")) is not int:
             return False
-        return isinstance(env, dict) and all(isinstance(value, str) for value in env.values())
+        if not isinstance(message.get("code", ""), str) or not isinstance(env, dict):
+            return False
+        return all(map(is_variable, env.items()))
 
     def _advance(self, run):
         if not run.prepared:
@@ -132,7 +140,7 @@ class Session:
         if run.argv is not None:
             sys.argv = list(run.argv)
         parts.origins.begin(run.number)
-        parts.publisher.cell = run.number
+        parts.publisher.key = run.key
         parts.interrupts.install()
         parts.interrupts.begin(run.number)
 
@@ -184,7 +192,7 @@ class Session:
         """Makes the reply."""
         parts = self._parts
         failure = run.failure
-        reply = {"op": "done", "cell": run.number, "status": "ok", "count": self._count + 1}
+        reply = {"op": "done", "key": run.key, "status": "ok", "count": self._count + 1}
         if failure is not None:
             self._quietly(figures.show_all, parts.publisher.publish)
             self._describe(run, failure, reply)
@@ -224,7 +232,7 @@ class Session:
         parts = self._parts
         parts.interrupts.end()
         parts.interrupts.install()
-        parts.publisher.cell = 0
+        parts.publisher.key = 0
         self._count += 1
         for name, value in run.saved:
             if value is None:

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"errors"
 	"math"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 type cell struct {
 	kernel *kernel
 	number int64
+	key    uint64
 	req    *sandgatev1.RunRequest
 	box    *outbox[*sandgatev1.RunResponse]
 	stdout *capture
@@ -44,7 +46,7 @@ type cell struct {
 func newCell(k *kernel, req *sandgatev1.RunRequest, box *outbox[*sandgatev1.RunResponse]) *cell {
 	k.cells++
 	c := &cell{
-		kernel: k, number: k.cells, req: req, box: box,
+		kernel: k, number: k.cells, key: k.keys.Uint64(), req: req, box: box,
 		done: make(chan struct{}), ending: make(chan struct{}),
 	}
 	var limit int64
@@ -62,7 +64,7 @@ func newCell(k *kernel, req *sandgatev1.RunRequest, box *outbox[*sandgatev1.RunR
 // replaced.
 func (c *cell) run(ctx context.Context) (result *sandgatev1.RunResult, replace bool) {
 	k := c.kernel
-	k.drain() // what is in the pipes now belongs to no cell
+	err := k.settle() // what is there now belongs to no cell
 	c.started, c.cpu, c.mark = time.Now(), cpuTime(k.pid), k.mark
 	k.stdout.divert(c.stdout.write)
 	k.stderr.divert(c.stderr.write)
@@ -78,34 +80,31 @@ func (c *cell) run(ctx context.Context) (result *sandgatev1.RunResult, replace b
 	defer timer.Stop()
 	stop := context.AfterFunc(ctx, func() { c.end(endedByCaller) })
 	defer stop()
-	err := k.wire.send(cellOrder{Op: "run", Cell: c.number, Code: c.req.GetCode(), Env: c.req.GetEnv()})
-	if err != nil {
-		c.unsent = true
+	if err == nil {
+		err = k.wire.send(cellOrder{Op: "run", Cell: c.number, Key: c.key, Code: c.req.GetCode(), Env: c.req.GetEnv()})
 	}
+	c.unsent = err != nil
 	var last kernelMessage
-	for err == nil {
-		if last, err = k.wire.receive(); err == errMessageSize { //nolint:errorlint // never wrapped
-			c.dropped++
-			err = nil
-			continue
-		}
-		if err != nil || last.Cell != c.number {
-			continue
-		}
-		if last.Op == "done" {
-			break
-		}
-		if last.Op == "display" {
+	for err == nil && last.Op != "done" {
+		if last, err = k.hear(c.key); err == nil && last.Op == "display" {
 			c.show(last)
 		}
 	}
+	k.last = c.key
 	c.stop()
-	if err != nil || last.Status == "broken" {
-		return c.lost(err == nil), true
+	if err == nil && last.Status == "broken" {
+		err = errBroken
+	}
+	if err != nil {
+		return c.lost(err), true
 	}
 	k.drain()
-	return c.finished(last), false
+	result = c.finished(last)
+	return result, c.buryDead(result)
 }
+
+// errBroken means that the kernel itself says that it cannot go on.
+var errBroken = errors.New("the kernel is broken")
 
 // stop says that the result is in. It waits for whoever is ending the cell, so that nothing of it
 // reaches the next one.
@@ -231,7 +230,7 @@ func (c *cell) blame(result *sandgatev1.RunResult, why int32) {
 }
 
 // lost makes the result of a cell whose kernel died, or is broken by what the code did to it.
-func (c *cell) lost(broken bool) *sandgatev1.RunResult {
+func (c *cell) lost(because error) *sandgatev1.RunResult {
 	result := &sandgatev1.RunResult{
 		Status:         sandgatev1.Status_STATUS_KILLED,
 		ExecutionCount: c.kernel.count.Load() + 1,
@@ -241,6 +240,9 @@ func (c *cell) lost(broken bool) *sandgatev1.RunResult {
 	c.kernel.drain()
 	c.account(result)
 	result.Receipt.PeakMemoryBytes = max(result.GetReceipt().GetPeakMemoryBytes(), peak)
+	if errors.Is(because, errForged) {
+		c.kernel.kill() // who speaks in its place may do more
+	}
 	status, known := c.died()
 	signal := ""
 	if known && status.Signaled() {
@@ -254,15 +256,28 @@ func (c *cell) lost(broken bool) *sandgatev1.RunResult {
 	switch {
 	case why != 0:
 		c.blame(result, why)
-	case broken:
+	case errors.Is(because, errForged):
+		result.Note = "Something other than the results of calls came from the Python process by the socket that is for these: the code wrote to it, or damaged it. Nothing that it said could be believed any more."
+	case errors.Is(because, errBroken):
 		result.Note = "The code damaged the Python process so that it could not go on."
 	case (!known || signal == "SIGKILL") && c.kernel.guest.memory.ranOut(c.mark):
 		result.Status, result.Note = sandgatev1.Status_STATUS_MEMORY, memoryNote
 	default:
 		result.Note = describeExit(known, signal, result.GetExitCode())
 	}
-	result.Note = strings.TrimSpace(result.GetNote() + " A new one was started: variables and imports are gone, files are kept.")
 	return result
+}
+
+// What a caller is told when a kernel is replaced: while the new one is still to come, and by the first
+// result from it.
+const (
+	lostNote     = "The next call runs in a new one: variables and imports are gone, files are kept."
+	replacedNote = "A new one was started: variables and imports are gone, files are kept."
+)
+
+// addNote adds a sentence to what the caller is told.
+func addNote(result *sandgatev1.RunResult, note string) {
+	result.Note = strings.TrimSpace(result.GetNote() + " " + note)
 }
 
 // died waits a moment for how the kernel ended by itself, and then ends it.

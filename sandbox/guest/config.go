@@ -58,6 +58,9 @@ const (
 	interruptAgain   = 250 * time.Millisecond
 	kernelStart      = 25 * time.Second
 	enterLimit       = 2 * time.Second // for a held kernel to become somebody's
+	reapLimit        = 5 * time.Second // for a kernel to wait for its ended children
+	lateLimit        = time.Second     // for the rest of a message that an ended cell began
+	maxLateMessages  = 1024            // of an ended cell, before the next one
 	maxKernelMessage = 16 << 20
 	maxDisplays      = 1000     // displays of one cell
 	maxDisplayBytes  = 32 << 20 // bytes of all displays of one cell

@@ -29,6 +29,7 @@ type Guest struct {
 	reaper     *reaper
 	markers    markers
 	memory     *memoryWatch
+	maxDead    int          // ended children that a kernel may have
 	calls      atomic.Int64 // numbers the files of long outputs
 	// inline is what may still be returned beyond the default, in bytes.
 	inline *semaphore.Weighted
@@ -65,7 +66,7 @@ func New(cfg Config) (*Guest, error) {
 		ctx:        ctx,
 		cancel:     cancel,
 	}
-	g.memory = newMemoryWatch(cfg, g.user)
+	g.memory, g.maxDead = newMemoryWatch(cfg, g.user), maxDead()
 	g.python, g.spares = newPythonService(g), &spares{guest: g}
 	g.processes = newProcessService(g)
 	g.files = newFileService(g)

@@ -2,8 +2,10 @@ package guest
 
 import (
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -31,11 +33,15 @@ type kernel struct {
 	lateMu  sync.Mutex
 	lateOut []byte // output that belongs to no cell; guarded by lateMu
 
+	keys     *rand.ChaCha8 // makes the cells' keys
+	last     uint64        // the key of the last cell
+	astray   string        // where it started, if not where it should have
 	cells    int64         // how many were run
 	count    atomic.Int64  // how many the kernel says it ran
 	mark     oomMark       // the count of memory kills when the last cell ended
 	peak     int64         // the largest memory seen, in bytes
 	children time.Duration // processor time of its awaited children
+	unlooked time.Duration // how long cells ran since its children were looked at
 }
 
 // startKernel forks a kernel and returns when it can run cells, or, if it is held, can be entered.
@@ -44,7 +50,8 @@ func (g *Guest) startKernel(ctx context.Context, cwd string, hold bool) (*kernel
 	if err != nil {
 		return nil, err
 	}
-	k := &kernel{guest: g, zygote: z, marker: g.markers.take(), started: time.Now(), mark: g.memory.mark()}
+	k := &kernel{guest: g, zygote: z, marker: g.markers.take(), started: time.Now(), mark: g.memory.mark(), keys: newKeys()}
+	k.last = k.keys.Uint64() // of no cell
 	theirs, err := k.wireUp()
 	defer func() {
 		for _, file := range theirs {
@@ -70,6 +77,14 @@ func (g *Guest) startKernel(ctx context.Context, cwd string, hold bool) (*kernel
 	return k, nil
 }
 
+// newKeys returns a generator whose numbers nobody can guess, whatever he saw of it: asking the system
+// for each would be one more call for every cell, which is dear in gVisor.
+func newKeys() *rand.ChaCha8 {
+	var seed [32]byte
+	_, _ = crand.Read(seed[:]) // it never fails
+	return rand.NewChaCha8(seed)
+}
+
 // addressSlack is how much more address space than memory a kernel may have: room for the shared
 // libraries, thread stacks and arenas that are mapped and never touched.
 const addressSlack = 512 << 20
@@ -81,7 +96,9 @@ func (k *kernel) wireUp() (theirs []*os.File, err error) {
 		return nil, err
 	}
 	theirs = append(theirs, socket)
-	k.wire = &kernelWire{conn: conn}
+	if k.wire, err = newKernelWire(conn); err != nil {
+		return theirs, err
+	}
 	interruptEnd, signal, err := os.Pipe()
 	if err != nil {
 		return theirs, err
@@ -110,11 +127,13 @@ func (k *kernel) awaitReady(ctx context.Context) error {
 	return err
 }
 
-// expect takes the next message, which must be of this kind.
+// expect takes the next message, which must be of this kind, and notes where the kernel is.
 func (k *kernel) expect(op string) error {
-	if message, err := k.wire.receive(); err != nil || message.Op != op {
+	message, err := k.wire.receive()
+	if err != nil || message.Op != op {
 		return errors.New("its process ended while it started")
 	}
+	k.astray = message.Cwd
 	return nil
 }
 
@@ -153,20 +172,60 @@ func (k *kernel) takeLate() []byte {
 	return taken
 }
 
-// drain returns when everything written so far has gone where it belongs.
-func (k *kernel) drain() {
+// drain returns when everything written so far has gone where it belongs. It reports whether there is
+// something on the wire.
+func (k *kernel) drain() (said bool) {
 	pipes := [...]*pipe{k.stdout, k.stderr, k.late}
-	var waiting [len(pipes)]unix.PollFd
+	var waiting [len(pipes) + 1]unix.PollFd
 	for i, p := range pipes {
 		waiting[i] = unix.PollFd{Fd: p.fd, Events: unix.POLLIN}
 	}
+	wire := &waiting[len(pipes)]
+	*wire = unix.PollFd{Fd: k.wire.fd, Events: unix.POLLIN}
 	// One system call for the usual case that nothing was written: in gVisor each is dear.
-	if n, err := unix.Poll(waiting[:], 0); n == 0 && err == nil {
-		return
+	n, err := unix.Poll(waiting[:], 0)
+	for i, p := range pipes {
+		if err != nil || (n > 0 && waiting[i].Revents != 0) {
+			p.drain()
+		}
 	}
-	for _, p := range pipes {
-		p.drain()
+	return err == nil && wire.Revents != 0
+}
+
+// hear returns the next message with this key. A thread of an earlier cell may still show something,
+// and a signal handler make the kernel say twice that the last one is done; these are skipped.
+func (k *kernel) hear(key uint64) (kernelMessage, error) {
+	for {
+		message, err := k.wire.receive()
+		if err != nil || message.Key == key {
+			return message, err
+		}
+		if message.Op == "done" && message.Key != k.last {
+			return message, errForged
+		}
 	}
+}
+
+// settle takes from pipes and wire what earlier cells left there. Nothing but the rest of these may be
+// on the wire: the error is errForged where there is more.
+func (k *kernel) settle() error {
+	for range maxLateMessages {
+		if !k.drain() {
+			return nil
+		}
+		_ = k.wire.conn.SetReadDeadline(time.Now().Add(lateLimit))
+		message, err := k.wire.receive()
+		_ = k.wire.conn.SetReadDeadline(time.Time{})
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded): // half a message
+			return errForged
+		case err != nil:
+			return err
+		case message.Op == "done" && message.Key != k.last:
+			return errForged
+		}
+	}
+	return errForged // it does not end
 }
 
 // interrupt asks the kernel to raise KeyboardInterrupt in one cell. The number makes sure that a

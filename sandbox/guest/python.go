@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -66,6 +67,9 @@ func (s *pythonService) warm(ctx context.Context) error {
 
 // Run runs a cell.
 func (s *pythonService) Run(ctx context.Context, req *sandgatev1.RunRequest, stream *connect.ServerStream[sandgatev1.RunResponse]) error {
+	if err := checkTexts(req.GetEnv()); err != nil {
+		return err
+	}
 	c, err := s.find(req.GetContextId())
 	if err != nil {
 		return err
@@ -124,11 +128,15 @@ func (s *pythonService) runIn(ctx context.Context, c *pythonContext, req *sandga
 			continue
 		}
 		if replace {
+			addNote(result, lostNote)
 			s.guest.background.Go(func() { _ = s.warmAgain(c) })
+		}
+		if running.number == 1 && k.astray != "" {
+			addNote(result, fmt.Sprintf("The working directory %q cannot be entered, so that Python started in %q.", c.cwd, k.astray))
 		}
 		if lost := c.takeLost(); lost != "" {
 			result.StateLost = true
-			result.Note = strings.TrimSpace("Before this call: " + lost + " " + result.GetNote())
+			result.Note = strings.TrimSpace("Before this call: " + lost + " " + replacedNote + " " + result.GetNote())
 		}
 		return running.value, result, nil
 	}
@@ -177,7 +185,7 @@ func (s *pythonService) ensure(ctx context.Context, c *pythonContext) (*kernel, 
 		c.set(nil, nil)
 		k.close()
 		if k.cells > 0 {
-			c.setLost("The Python process ended while it was idle. A new one was started: variables and imports are gone, files are kept.")
+			c.setLost("The Python process ended while it was idle.")
 		}
 	}
 	return s.replace(ctx, c)

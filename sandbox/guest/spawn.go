@@ -31,6 +31,10 @@ type child struct {
 
 // spawn starts a program in a session of its own, under a marker of its own.
 func (g *Guest) spawn(c command) (child, error) {
+	argv := append([]string{c.path}, c.args...)
+	if err := checkTexts(c.env, argv...); err != nil {
+		return child{}, err
+	}
 	cwd, err := g.directory(c.cwd)
 	if err != nil {
 		return child{}, err
@@ -47,13 +51,32 @@ func (g *Guest) spawn(c command) (child, error) {
 		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: c.terminal, Credential: g.credential(mark)},
 	}
 	guarded := g.guard()
-	pid, ended, err := g.reaper.start(path, append([]string{c.path}, c.args...), attr)
+	pid, ended, err := g.reaper.start(path, argv, attr)
 	guarded()
 	if err != nil {
 		g.markers.release(mark)
 		return child{}, startError(c.path, err)
 	}
 	return child{pid, mark, ended}, nil
+}
+
+// checkTexts refuses what the system cannot take: a variable whose name is empty or holds a "=", and a
+// NUL byte anywhere.
+func checkTexts(env map[string]string, texts ...string) error {
+	for name, value := range env {
+		if name == "" || strings.Contains(name, "=") {
+			return fail(connect.CodeInvalidArgument, "BAD_ENVIRONMENT", "use a name of letters, digits and _",
+				"no variable can be named %q", name)
+		}
+		texts = append(texts, name, value)
+	}
+	for _, text := range texts {
+		if strings.ContainsRune(text, 0) {
+			return fail(connect.CodeInvalidArgument, "NUL_BYTE", "leave the NUL byte out",
+				"commands, arguments and variables hold no NUL byte")
+		}
+	}
+	return nil
 }
 
 // guard has the zygote watch over a start. Between taking the user's id and becoming the program, a

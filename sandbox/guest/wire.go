@@ -17,25 +17,43 @@ const (
 	packetFinal = '.'
 )
 
-// errMessageSize is returned for a message beyond maxKernelMessage. What was read of it is dropped.
-var errMessageSize = errors.New("kernel message too large")
+// errForged is returned for what no kernel sends: it was written by the user's code, or by a kernel
+// that this has damaged.
+var errForged = errors.New("not a message of the kernel")
 
-// kernelWire reads and writes messages. A kernel is the user's: whatever it sends that is not a
-// message is skipped.
+// kernelWire reads and writes messages. A kernel is the user's, and so is the other end.
 type kernelWire struct {
 	conn    *net.UnixConn
+	fd      int32 // of conn, for poll(2) while that is open
 	packet  []byte
 	partial []byte
 
 	writeMu sync.Mutex
 }
 
-// cellOrder asks a kernel to run a cell.
+func newKernelWire(conn *net.UnixConn) (*kernelWire, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	w := &kernelWire{conn: conn}
+	return w, raw.Control(func(fd uintptr) { w.fd = int32(fd) })
+}
+
+// cellOrder asks a kernel to run a cell. What the kernel sends for it has its key. Nobody can know
+// that before the cell is sent: so no cell can speak for a later one.
 type cellOrder struct {
 	Op   string            `json:"op"`
 	Cell int64             `json:"cell"`
+	Key  uint64            `json:"key"`
 	Code string            `json:"code"`
 	Env  map[string]string `json:"env,omitempty"`
+}
+
+// reapOrder asks a kernel to wait for its ended children.
+type reapOrder struct {
+	Op  string `json:"op"`
+	Key uint64 `json:"key"`
 }
 
 // entryOrder makes a held kernel somebody's.
@@ -47,7 +65,8 @@ type entryOrder struct {
 // kernelMessage is what a kernel sends.
 type kernelMessage struct {
 	Op       string                     `json:"op"`
-	Cell     int64                      `json:"cell"`
+	Key      uint64                     `json:"key"`
+	Cwd      string                     `json:"cwd"`
 	Data     map[string]json.RawMessage `json:"data"`
 	Main     bool                       `json:"main"`
 	Status   string                     `json:"status"`
@@ -90,8 +109,9 @@ func (w *kernelWire) send(message any) error {
 	}
 }
 
-// receive returns the next message. Packets that are none, or that do not fit together, are
-// skipped. The error is errMessageSize, which does not end the wire, or that of the socket.
+// receive returns the next message. The error is errForged for packets that are none, that do not fit
+// together, or that are more than maxKernelMessage; after it, or one of the socket, the wire is of no
+// use any more.
 func (w *kernelWire) receive() (kernelMessage, error) {
 	if w.packet == nil {
 		w.packet = make([]byte, packetSize)
@@ -106,11 +126,8 @@ func (w *kernelWire) receive() (kernelMessage, error) {
 			return kernelMessage{}, errors.New("the kernel closed its socket")
 		}
 		flag, body := w.packet[0], w.packet[1:n]
-		if flag != packetMore && flag != packetFinal {
-			continue
-		}
-		if len(w.partial)+len(body) > maxKernelMessage {
-			return kernelMessage{}, errMessageSize
+		if (flag != packetMore && flag != packetFinal) || len(w.partial)+len(body) > maxKernelMessage {
+			return kernelMessage{}, errForged
 		}
 		if flag == packetMore {
 			w.partial = append(w.partial, body...)
@@ -122,7 +139,7 @@ func (w *kernelWire) receive() (kernelMessage, error) {
 		}
 		var message kernelMessage
 		if json.Unmarshal(body, &message) != nil {
-			continue
+			return kernelMessage{}, errForged
 		}
 		message.size = len(body)
 		if cap(w.partial) > 4*packetSize {

@@ -69,8 +69,38 @@ func (s *subject) py(code string) cellRun {
 	return run
 }
 
-// usable fails the test unless the default context works.
+// usable fails the test unless the session works as if nothing had been: its default context, threads
+// and programs that cells start, programs that commands start, and its files.
 func (s *subject) usable(after string) {
+	s.Helper()
+	s.answers(after)
+	run := s.py(`import subprocess, threading
+t = threading.Thread(target=print, args=("thread",)); t.start(); t.join()
+print(subprocess.run(["echo", "program"], capture_output=True, text=True).stdout)`)
+	if run.stdout != "thread\nprogram\n\n" {
+		s.Errorf("after %.100s, what a cell starts: %v", after, run)
+	}
+	s.works(after)
+}
+
+// works fails the test unless commands and files work.
+func (s *subject) works(after string) {
+	s.Helper()
+	run, err := s.runShell(s.Context(), &sandgatev1.ShellRequest{Command: "echo pipeline | cat | tee ~/usable && rm ~/usable"})
+	if err != nil || run.stdout != "pipeline\n" || run.stderr != "" {
+		s.Errorf("after %.100s, a pipeline: %+v, %v", after, run, err)
+	}
+	_, err = s.file.Write(s.Context(), &sandgatev1.WriteRequest{Path: "usable", Content: &sandgatev1.WriteRequest_Data{Data: []byte("x")}})
+	if err == nil {
+		_, err = s.file.Remove(s.Context(), &sandgatev1.RemoveRequest{Path: "usable"})
+	}
+	if err != nil {
+		s.Errorf("after %.100s, a file: %v", after, err)
+	}
+}
+
+// answers fails the test unless the default context does.
+func (s *subject) answers(after string) {
 	s.Helper()
 	if run := s.py("40+2"); run.value() != "42" || run.result.GetStatus() != sandgatev1.Status_STATUS_OK {
 		s.Errorf("after %.100s: %v", after, run)
@@ -204,8 +234,9 @@ func (s *subject) pythonInterruptStorm() {
 	close(stop)
 	storm.Wait()
 	for range 20 {
-		s.usable("a storm of interrupts")
+		s.answers("a storm of interrupts")
 	}
+	s.usable("a storm of interrupts")
 }
 
 func (s *subject) pythonTimeout() {
@@ -324,10 +355,12 @@ func (s *subject) pythonHostile() {
 		if err != nil || run.result == nil || run.result.GetStatus() == sandgatev1.Status_STATUS_UNSPECIFIED {
 			s.Errorf("%.80q: %v, %v", code, run, err)
 		}
-		s.usable(code)
+		s.answers(code) // what the code did to its own interpreter is its own
+		s.works(code)
 	}
 	_, err := s.python.RestartContext(s.Context(), &sandgatev1.RestartContextRequest{})
 	s.must(err)
+	s.usable("all of that")
 }
 
 func (s *subject) pythonDisplays() {

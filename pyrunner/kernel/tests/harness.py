@@ -4,6 +4,7 @@ import array
 import fcntl
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -80,7 +81,7 @@ class Kernel:
 
     def __init__(self, zygote, changes):
         self.zygote = zygote
-        self.cell = 0
+        self.cell = self.key = 0
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.out, out = os.pipe()
         self.err, err = os.pipe()
@@ -89,6 +90,7 @@ class Kernel:
         zygote.count += 1
         request = {"op": "fork", "id": f"r{zygote.count}", "uid": UID, "gid": UID, "groups": [30001]}
         request["cwd"] = "/home/user"
+        landed = changes.pop("landed", None)
         request.update(changes)
         fds = [theirs.fileno(), interrupt, out, err, late]
         zygote.send(request, fds)
@@ -98,7 +100,7 @@ class Kernel:
         self.streams = {self.out: bytearray(), self.err: bytearray(), self.late: bytearray()}
         self.pid = zygote.expect("forked", id=request["id"])["pid"]
         message = self.receive()
-        assert message == {"op": "ready"}, message
+        assert message == ({"op": "ready", "cwd": landed} if landed else {"op": "ready"}), message
 
     def receive(self):
         """Returns the next message; reads the pipes meanwhile, as the guest does."""
@@ -144,7 +146,8 @@ class Kernel:
     def start(self, code, **env):
         """Sends a cell; returns its number."""
         self.cell += 1
-        self.send({"op": "run", "cell": self.cell, "code": code, "env": env})
+        self.earlier, self.key = self.key, random.getrandbits(64)
+        self.send({"op": "run", "cell": self.cell, "key": self.key, "code": code, "env": env})
         return self.cell
 
     def send(self, message):
@@ -160,9 +163,9 @@ class Kernel:
         displays = []
         while True:
             message = self.receive()
-            if message["op"] == "done" and message["cell"] < self.cell:
+            if message["op"] == "done" and message["key"] == self.earlier:
                 continue  # a handler of the user made the kernel repeat it; a guest drops such ones too
-            if message.get("cell") != self.cell:
+            if message.get("key") != self.key:
                 raise AssertionError(f"a message of another cell: {message}")
             if message["op"] == "done":
                 out, err = self.drain(self.out), self.drain(self.err)

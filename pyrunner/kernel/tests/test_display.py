@@ -35,7 +35,7 @@ Rich()"""
     def test_display_keeps_its_place_in_the_output(self):
         self.kernel.start("print('a', end=''); display(1); print('b'); display({'text/html': 'x'}, raw=True)")
         first = self.kernel.receive()
-        self.assertEqual((first["op"], first["cell"], first["data"]), ("display", 1, {"text/plain": "1"}))
+        self.assertEqual((first["op"], first["key"], first["data"]), ("display", self.kernel.key, {"text/plain": "1"}))
         # What was printed before is here; what is printed after may be, too.
         before = self.kernel.drain(self.kernel.out).decode()
         self.assertTrue(before.startswith("a"))

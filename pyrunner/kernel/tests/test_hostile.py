@@ -69,8 +69,13 @@ class BreakTest(KernelTest):
 
     def test_cells_that_ran_are_not_run_again(self):
         self.ok("n = 1")
-        self.kernel.send({"op": "run", "cell": 1, "code": "n = 99", "env": {}})
+        self.kernel.send({"op": "run", "cell": 1, "key": 1, "code": "n = 99", "env": {}})
         self.assertEqual(self.ok("n").text, "1")
+
+    def test_variables_that_the_system_refuses_are_no_cell(self):
+        for env in ({"A": "a\0b"}, {"A\0": "b"}, {"A=B": "c"}, {"": "c"}):
+            self.kernel.send({"op": "run", "cell": 5, "key": 5, "code": "n = 99", "env": env})
+        self.assertEqual(self.run_cell("n").error["name"], "NameError")
 
     def test_alarm_left_behind(self):
         code = "import signal\ndef ring(*_): raise RuntimeError('ring')\nsignal.signal(signal.SIGALRM, ring)\nsignal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)"

@@ -88,7 +88,36 @@ fds = sorted(int(n) for n in os.listdir('/proc/self/fd'))
         self.ok("import sys; assert sys.stdin.read() == ''")
 
 
+class ChildrenTest(KernelTest):
+    def test_reaping_tells_whoever_would_have_waited(self):
+        code = """
+import multiprocessing, os, signal, subprocess
+class Mine(subprocess.Popen): pass
+raw = os.fork()
+if not raw: os._exit(1)
+ended = [subprocess.Popen(["sh", "-c", "exit 3"]), Mine(["sleep", "300"])]
+ended[1].kill()
+worker = multiprocessing.get_context("fork").Process(target=os._exit, args=(4,))
+worker.start()
+for pid in (raw, *(p.pid for p in ended), worker.pid): os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+lives = subprocess.Popen(["sleep", "300"])"""
+        self.ok(code)
+        self.kernel.send({"op": "reap", "key": 7})
+        self.assertEqual(self.kernel.receive(), {"op": "reaped", "key": 7})
+        self.assertEqual(self.ok("[p.poll() for p in (*ended, lives)], worker.exitcode").text, "([3, -9, None], 4)")
+        self.assertEqual(self.run_cell("os.waitpid(raw, 0)").error["name"], "ChildProcessError")
+        self.assertEqual(self.ok("lives.kill(); lives.wait()").text, "-9")
+
+
 class ZygoteTest(KernelTest):
+    def test_a_directory_that_cannot_be_entered_is_no_end(self):
+        for mode, instead in (("0755", "/home/user"), ("0", "/")):
+            self.ok(f"import os; os.chmod('/home/user', 0o{mode})")
+            kernel = self.kernel.zygote.fork(cwd="/home/user/gone", landed=instead)
+            self.assertEqual(kernel.run("import os; os.getcwd()").text, repr(instead))
+            kernel.close()
+        self.ok("os.chmod('/home/user', 0o755)")
+
     def test_bad_requests_are_refused_and_junk_is_ignored(self):
         zygote = self.kernel.zygote
         zygote.send(b"\x00junk")
