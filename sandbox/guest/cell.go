@@ -149,7 +149,7 @@ func (c *cell) end(why int32) bool {
 		}
 	}
 	if why != endedByInterrupt {
-		c.kernel.killSince(time.Since(c.started))
+		c.kernel.killSince(c.started)
 	}
 	return true
 }

@@ -1,7 +1,6 @@
 package guest
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -61,13 +60,15 @@ func (k *kernel) dead() (count int) {
 	return count
 }
 
-// reap has the kernel wait for its ended children.
-func (k *kernel) reap() error {
-	order := reapOrder{Op: "reap", Key: k.keys.Uint64()}
+// reap has the kernel wait for its ended children, until these are not too many any more: some of those
+// that were killed may take a moment to end.
+func (k *kernel) reap() (err error) {
 	_ = k.wire.conn.SetDeadline(time.Now().Add(reapLimit))
-	err := k.wire.send(order)
-	if err == nil {
-		_, err = k.hear(order.Key)
+	for err == nil && k.dead() > k.guest.maxDead {
+		order := reapOrder{Op: "reap", Key: k.keys.Uint64()}
+		if err = k.wire.send(order); err == nil {
+			_, err = k.hear(order.Key)
+		}
 	}
 	_ = k.wire.conn.SetDeadline(time.Time{})
 	return err
@@ -86,12 +87,8 @@ func (c *cell) buryDead(result *sandgatev1.RunResult) (replace bool) {
 	if count <= k.guest.maxDead {
 		return false
 	}
-	err := k.reap()
-	if err == nil && k.dead() > k.guest.maxDead {
-		err = errors.New("they are still there")
-	}
 	note := fmt.Sprintf("%d child processes had ended and nobody had waited for them; they count against the session's limit", count)
-	if err != nil {
+	if k.reap() != nil {
 		result.StateLost = true
 		addNote(result, note+", and the Python process does not clear them away.")
 		return true

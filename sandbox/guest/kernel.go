@@ -239,9 +239,10 @@ func (k *kernel) interrupt(cell int64) {
 // kill ends the kernel and everything that it started.
 func (k *kernel) kill() { k.marker.end(nil) }
 
-// killSince ends what the kernel started within the last d, but not the kernel.
-func (k *kernel) killSince(d time.Duration) {
-	k.marker.end(func(p procInfo) bool { return p.pid != k.pid && startedSince(p.pid, d) })
+// killSince ends what the kernel started since a moment, but not the kernel.
+func (k *kernel) killSince(moment time.Time) {
+	began := sinceBoot(moment) // once: looking at many processes takes longer than some wait to start
+	k.marker.end(func(p procInfo) bool { return p.pid != k.pid && startedSince(p.pid, began) })
 }
 
 // alive reports whether the process still runs, as far as the zygote has told.

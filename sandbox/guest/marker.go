@@ -111,6 +111,9 @@ func (m marker) kill(which func(procInfo) bool) (killed []int) {
 		}
 		for _, pid := range stopped {
 			_ = unix.Kill(pid, unix.SIGKILL)
+			// In gVisor a dead process is still a stopped one, for the sake of which whoever is left in its
+			// process group gets SIGHUP when another of the group is waited for. This one wakes nobody any more.
+			_ = unix.Kill(pid, unix.SIGCONT)
 		}
 		killed = append(killed, stopped...)
 		stopped = nil // and look again: a fork may have been under way in one that was stopped

@@ -23,10 +23,10 @@ func TestParseStatus(t *testing.T) {
 		text string
 		want procInfo
 	}{
-		"linux":  {"Name:\tx\nState:\tS (sleeping)\nGroups:\t60001 7 \nVmHWM:\t   20 kB\nVmRSS:\t   10 kB\n", procInfo{pid: 9, groups: []int{60001, 7}, rss: 10 << 10, peak: 20 << 10}},
+		"linux":  {"Name:\tx\nState:\tS (sleeping)\nThreads:\t3\nGroups:\t60001 7 \nVmHWM:\t   20 kB\nVmRSS:\t   10 kB\n", procInfo{pid: 9, groups: []int{60001, 7}, threads: 3, rss: 10 << 10, peak: 20 << 10}},
 		"gvisor": {"Name:\tx\nState:\tR (running)\nGroups:\t\nVmRSS:\t10 kB\n", procInfo{pid: 9, rss: 10 << 10}},
 		"zombie": {"Name:\tx\nState:\tZ (zombie)\nGroups:\t60001\n", procInfo{pid: 9, groups: []int{60001}, zombie: true}},
-		"lies":   {"Groups:\tx y\nVmRSS:\nState:\n:::\n", procInfo{pid: 9}},
+		"lies":   {"Groups:\tx y\nVmRSS:\nState:\nThreads:\n:::\n", procInfo{pid: 9}},
 	} {
 		got := parseStatus(9, []byte(c.text))
 		if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(procInfo{})); diff != "" {
@@ -49,8 +49,11 @@ func TestOwnClockAndMemory(t *testing.T) {
 	if cpuTime(os.Getpid()) <= 0 || peakMemory(os.Getpid()) <= 0 {
 		t.Error("this process has no time or no memory")
 	}
-	if !startedSince(os.Getpid(), time.Hour) {
+	if !startedSince(os.Getpid(), sinceBoot(time.Now().Add(-time.Hour))) {
 		t.Error("this process began long ago")
+	}
+	if startedSince(os.Getpid(), sinceBoot(time.Now().Add(time.Hour))) {
+		t.Error("this process has yet to begin")
 	}
 }
 

@@ -18,6 +18,8 @@ type procInfo struct {
 	rss    int64 // bytes
 	peak   int64 // bytes; zero where the runtime does not tell
 	zombie bool  // its main thread has ended
+	// threads counts its threads, the main one too when that has ended.
+	threads int
 }
 
 // scanProcs returns all processes but the guest. One that ends meanwhile is left out.
@@ -51,13 +53,14 @@ func readStatus(pid int) (procInfo, bool) {
 	if info.zombie {
 		thread, ok := livingThread(pid)
 		info.rss = thread.rss
-		return info, ok
+		return info, ok || info.threads > 1
 	}
 	return info, true
 }
 
 // livingThread returns a thread that outlives the main thread of its process. A process with one is
-// no zombie, whatever /proc says of it: it runs on, and can be killed by its pid.
+// no zombie, whatever /proc says of it: it runs on, and can be killed by its pid. gVisor lists no
+// threads then; it only counts them.
 func livingThread(pid int) (procInfo, bool) {
 	tasks := "/proc/" + strconv.Itoa(pid) + "/task"
 	entries, _ := os.ReadDir(tasks)
@@ -91,6 +94,8 @@ func parseStatus(pid int, data []byte) procInfo {
 					info.groups = append(info.groups, id)
 				}
 			}
+		case "Threads":
+			info.threads, _ = strconv.Atoi(strings.TrimSpace(string(value)))
 		case "VmRSS":
 			info.rss = kibibytes(fields)
 		case "VmHWM":
@@ -159,24 +164,30 @@ func childTime(pid int) time.Duration {
 	return time.Duration(user+system) * (time.Second / ticksPerSecond)
 }
 
-// startedSince reports whether a process began within the last d. What cannot be told counts as
-// recent.
-func startedSince(pid int, d time.Duration) bool {
-	fields := statFields(pid)
+// sinceBoot returns where a moment lies on the clock by which /proc tells when processes began, in
+// seconds. Zero is before all of them, and what it is where that cannot be told.
+func sinceBoot(moment time.Time) float64 {
 	data, err := os.ReadFile("/proc/uptime")
-	if len(fields) < 20 || err != nil {
-		return true
+	if err != nil {
+		return 0
 	}
 	uptime, err := strconv.ParseFloat(strings.Fields(string(data) + " x")[0], 64)
 	if err != nil {
+		return 0
+	}
+	return max(0, uptime-time.Since(moment).Seconds())
+}
+
+// startedSince reports whether a process began at a moment of sinceBoot or after it. What cannot be
+// told counts as later.
+func startedSince(pid int, moment float64) bool {
+	fields := statFields(pid)
+	if len(fields) < 20 {
 		return true
 	}
 	start, err := strconv.ParseFloat(fields[19], 64)
-	if err != nil {
-		return true
-	}
 	const tick = 2.0 / ticksPerSecond
-	return start/ticksPerSecond >= uptime-d.Seconds()-tick
+	return err != nil || start/ticksPerSecond >= moment-tick
 }
 
 // hasGroup reports whether a process carries a marker.

@@ -13,7 +13,7 @@ import (
 // processes returns how many processes there are, zombies and those that count among them.
 func (s *subject) processes() int {
 	s.Helper()
-	run := s.sh("ls /proc | grep -c '^[0-9]'")
+	run := s.sh("set -- /proc/[0-9]*; echo $#") // starts nothing but the shell itself
 	count, err := strconv.Atoi(strings.TrimSpace(run.stdout))
 	if err != nil {
 		s.Fatalf("the count of processes: %+v", run)
@@ -41,7 +41,7 @@ except OSError: pass`, sandgatev1.Status_STATUS_OK)
 	if run := s.py("kept.wait()"); run.value() != "3" {
 		s.Errorf("an exit code that somebody waits for is lost: %v", run)
 	}
-	for i := range 80 {
+	for i := range 40 {
 		if run := s.py("for _ in range(8):\n    if os.fork() == 0: os._exit(0)"); run.result.GetStatus() != sandgatev1.Status_STATUS_OK {
 			s.Fatalf("children of short cells, cell %d: %v", i, run)
 		}
@@ -57,13 +57,7 @@ time.sleep(300)`})
 		s.Errorf("exit codes after a call that was ended: %v", run)
 	}
 	run = s.py(`
-import os
-os.waitpid = None
-if os.fork() == 0:
-    for _ in range(150):
-        if os.fork() == 0: os._exit(0)
-    os._exit(0)
-import sys
+import os, sys
 sys.modules["sandgate_kernel.children"].reap = lambda: None
 for _ in range(150):
     if os.fork() == 0: os._exit(0)`)
