@@ -83,7 +83,7 @@ func run(args []string) error {
 func frugal() {
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(50)
-	_ = syscall.Setgroups(nil)  // no group of root's while a thread works as the user
+	_ = syscall.Setgroups(nil) // no group of root's while a thread works as the user
 	boundSignals()
 	signal.Ignore(unix.SIGXFSZ) // a write beyond the file size limit is an error, not a death
 	unix.Umask(0o022)
