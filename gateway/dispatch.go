@@ -84,8 +84,12 @@ func validationError(err error) error {
 
 // violationText says which field is wrong and what would be right.
 func violationText(violation *protovalidate.Violation) string {
-	if violation.Proto.GetRuleId() == "string.min_len" && violation.FieldValue.IsValid() && violation.FieldValue.String() == "" {
-		return protovalidate.FieldPathString(violation.Proto.GetField()) + ": is required"
+	field := protovalidate.FieldPathString(violation.Proto.GetField())
+	switch rule := violation.Proto.GetRuleId(); {
+	case rule == "string.min_len" && violation.FieldValue.IsValid() && violation.FieldValue.String() == "":
+		return field + ": is required"
+	case rule == "string.not_contains": // quoted, as what is refused is a NUL byte
+		return fmt.Sprintf("%s: must not contain %q", field, violation.RuleValue.String())
 	}
 	return violation.String()
 }

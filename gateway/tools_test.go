@@ -148,6 +148,14 @@ func TestCallToolRefuses(t *testing.T) {
 			&sandgatev1.CallToolRequest{SessionId: id, Name: "python_run", Arguments: arguments(t, `{"timeout":"-1s"}`)},
 			connect.CodeInvalidArgument, ReasonInvalidArgument, "timeout",
 		},
+		"a NUL byte": {
+			&sandgatev1.CallToolRequest{SessionId: id, Name: "python_run", Arguments: arguments(t, `{"code":"1","env":{"A":"b\u0000c"}}`)},
+			connect.CodeInvalidArgument, ReasonInvalidArgument, `env["A"]: must not contain "\x00"`,
+		},
+		"a name that no variable has": {
+			&sandgatev1.CallToolRequest{SessionId: id, Name: "python_run", Arguments: arguments(t, `{"code":"1","env":{"A=B":"c"}}`)},
+			connect.CodeInvalidArgument, ReasonInvalidArgument, "env",
+		},
 		"two of one": {
 			&sandgatev1.CallToolRequest{SessionId: id, Name: "file_read", Arguments: arguments(t, `{"path":"a","offset":-1}`)},
 			connect.CodeInvalidArgument, ReasonInvalidArgument, "offset",

@@ -119,7 +119,7 @@ while True:
     except BlockingIOError: pass`})
 	if !s.lostToMemory(err) {
 		s.must(err)
-		s.usable("sockets that nobody reads")
+		s.restarted("sockets that nobody reads")
 	}
 }
 

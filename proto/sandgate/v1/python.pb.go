@@ -1838,7 +1838,7 @@ var File_sandgate_v1_python_proto protoreflect.FileDescriptor
 
 const file_sandgate_v1_python_proto_rawDesc = "" +
 	"\n" +
-	"\x18sandgate/v1/python.proto\x12\vsandgate.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sandgate/v1/tool.proto\"\x9b\x03\n" +
+	"\x18sandgate/v1/python.proto\x12\vsandgate.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sandgate/v1/tool.proto\"\x9f\x03\n" +
 	"\n" +
 	"RunRequest\x12&\n" +
 	"\n" +
@@ -1847,8 +1847,9 @@ const file_sandgate_v1_python_proto_rawDesc = "" +
 	"\n" +
 	"context_id\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\tcontextId\x12C\n" +
 	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x05*\x00R\atimeout\x126\n" +
-	"\x10max_output_bytes\x18\x05 \x01(\x03B\f\xbaH\t\"\a\x18\x80\x80\x80\b(\x00R\x0emaxOutputBytes\x12f\n" +
-	"\x03env\x18\x06 \x03(\v2 .sandgate.v1.RunRequest.EnvEntryB2\xbaH/\x9a\x01,\x10\x80\x02\"\x1fr\x1d\x18\x80\x022\x18^[A-Za-z_][A-Za-z0-9_]*$*\x06r\x04(\x80\x80\x02R\x03env\x1a6\n" +
+	"\x10max_output_bytes\x18\x05 \x01(\x03B\f\xbaH\t\"\a\x18\x80\x80\x80\b(\x00R\x0emaxOutputBytes\x12j\n" +
+	"\x03env\x18\x06 \x03(\v2 .sandgate.v1.RunRequest.EnvEntryB6\xbaH3\x9a\x010\x10\x80\x02\"\x1fr\x1d\x18\x80\x022\x18^[A-Za-z_][A-Za-z0-9_]*$*\n" +
+	"r\b(\x80\x80\x02\xba\x01\x01\x00R\x03env\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd8\x01\n" +
@@ -1960,13 +1961,13 @@ const file_sandgate_v1_python_proto_rawDesc = "" +
 	"\x04busy\x18\x02 \x01(\bR\x04busy\x12'\n" +
 	"\x0fexecution_count\x18\x03 \x01(\x03R\x0eexecutionCount\x129\n" +
 	"\n" +
-	"started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"\x99\x01\n" +
+	"started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"\x9d\x01\n" +
 	"\x14CreateContextRequest\x12&\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12=\n" +
 	"\n" +
-	"context_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x18@2\x15^[A-Za-z0-9_-]{0,64}$R\tcontextId\x12\x1a\n" +
-	"\x03cwd\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x03cwd\"G\n" +
+	"context_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x18@2\x15^[A-Za-z0-9_-]{0,64}$R\tcontextId\x12\x1e\n" +
+	"\x03cwd\x18\x03 \x01(\tB\f\xbaH\tr\a(\x80 \xba\x01\x01\x00R\x03cwd\"G\n" +
 	"\x15CreateContextResponse\x12.\n" +
 	"\acontext\x18\x01 \x01(\v2\x14.sandgate.v1.ContextR\acontext\"=\n" +
 	"\x13ListContextsRequest\x12&\n" +
