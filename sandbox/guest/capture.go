@@ -57,7 +57,7 @@ func (c *capture) write(p []byte) {
 func (c *capture) openSpool() {
 	dir := filepath.Join(c.guest.cfg.Home, spoolDir)
 	c.path = filepath.Join(dir, c.name)
-	err := c.guest.user.do(func() error {
+	err := c.guest.asUser(c.guest.ctx, func() error {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}

@@ -21,12 +21,12 @@ const (
 )
 
 // Edit replaces a piece of a text file.
-func (s *fileService) Edit(_ context.Context, req *sandgatev1.EditRequest) (*sandgatev1.EditResponse, error) {
+func (s *fileService) Edit(ctx context.Context, req *sandgatev1.EditRequest) (*sandgatev1.EditResponse, error) {
 	path, err := s.guest.checked(req.GetPath())
 	if err != nil {
 		return nil, err
 	}
-	file, size, err := s.open(path)
+	file, size, err := s.open(ctx, path)
 	if err != nil {
 		return nil, fileError(path, err)
 	}
@@ -50,7 +50,7 @@ func (s *fileService) Edit(_ context.Context, req *sandgatev1.EditRequest) (*san
 		return nil, fail(connect.CodeFailedPrecondition, "FILE_TOO_LARGE", "edit it with a program",
 			"%q would have %d bytes; at most %d can be edited", path, len(edited), maxEdit)
 	}
-	info, err := s.replace(path, 0, func(file *os.File) error {
+	info, err := s.replace(ctx, path, 0, func(file *os.File) error {
 		_, err := file.Write(edited)
 		return err
 	})

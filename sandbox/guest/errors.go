@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -32,6 +33,9 @@ func errnoText(err error) string {
 func fileError(path string, err error) error {
 	if known, ok := errors.AsType[*connect.Error](err); ok {
 		return known
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err // which is not about the path
 	}
 	code, reason, hint := connect.CodeUnknown, "FILE_ERROR", "check the path"
 	switch {

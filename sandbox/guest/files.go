@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"unicode/utf8"
 
-	"connectrpc.com/connect"
 	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
@@ -28,12 +28,12 @@ func newFileService(g *Guest) *fileService {
 const defaultRead = 1 << 20
 
 // Read reads a range of a file.
-func (s *fileService) Read(_ context.Context, req *sandgatev1.ReadRequest) (*sandgatev1.ReadResponse, error) {
+func (s *fileService) Read(ctx context.Context, req *sandgatev1.ReadRequest) (*sandgatev1.ReadResponse, error) {
 	path, err := s.guest.checked(req.GetPath())
 	if err != nil {
 		return nil, err
 	}
-	file, size, err := s.open(path)
+	file, size, err := s.open(ctx, path)
 	if err != nil {
 		return nil, fileError(path, err)
 	}
@@ -61,8 +61,8 @@ func (s *fileService) Read(_ context.Context, req *sandgatev1.ReadRequest) (*san
 }
 
 // open opens a regular file for reading.
-func (s *fileService) open(path string) (file *os.File, size int64, err error) {
-	err = s.guest.user.do(func() error {
+func (s *fileService) open(ctx context.Context, path string) (file *os.File, size int64, err error) {
+	err = s.guest.asUser(ctx, func() error {
 		opened, stat, err := s.guest.openRegular(path, os.O_RDONLY, 0)
 		file, size = opened, stat.Size
 		return err
@@ -85,7 +85,7 @@ func asText(data []byte, atEnd bool) ([]byte, bool) {
 }
 
 // Write replaces a file, or adds to it.
-func (s *fileService) Write(_ context.Context, req *sandgatev1.WriteRequest) (*sandgatev1.WriteResponse, error) {
+func (s *fileService) Write(ctx context.Context, req *sandgatev1.WriteRequest) (*sandgatev1.WriteResponse, error) {
 	path, err := s.guest.checked(req.GetPath())
 	if err != nil {
 		return nil, err
@@ -100,9 +100,9 @@ func (s *fileService) Write(_ context.Context, req *sandgatev1.WriteRequest) (*s
 	}
 	var info *sandgatev1.FileInfo
 	if req.GetAppend() {
-		info, err = s.appendTo(path, write)
+		info, err = s.appendTo(ctx, path, write)
 	} else {
-		info, err = s.replace(path, 0, write)
+		info, err = s.replace(ctx, path, 0, write)
 	}
 	if err != nil {
 		return nil, fileError(path, err)
@@ -110,9 +110,9 @@ func (s *fileService) Write(_ context.Context, req *sandgatev1.WriteRequest) (*s
 	return &sandgatev1.WriteResponse{File: info}, nil
 }
 
-func (s *fileService) appendTo(path string, fill func(*os.File) error) (info *sandgatev1.FileInfo, err error) {
-	err = s.guest.user.do(func() error {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+func (s *fileService) appendTo(ctx context.Context, path string, fill func(*os.File) error) (info *sandgatev1.FileInfo, err error) {
+	err = s.guest.asUser(ctx, func() error {
+		if err := s.guest.makeDirectories(filepath.Dir(path)); err != nil {
 			return err
 		}
 		file, _, err := s.guest.openRegular(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
@@ -129,8 +129,8 @@ func (s *fileService) appendTo(path string, fill func(*os.File) error) (info *sa
 
 // replace writes a file beside the old one and puts it in its place when it is whole. A mode of
 // zero means that of the old file, or 0644. What fill does is done as the user.
-func (s *fileService) replace(path string, mode uint32, fill func(*os.File) error) (info *sandgatev1.FileInfo, err error) {
-	err = s.guest.user.do(func() error {
+func (s *fileService) replace(ctx context.Context, path string, mode uint32, fill func(*os.File) error) (info *sandgatev1.FileInfo, err error) {
+	err = s.guest.asUser(ctx, func() error {
 		p, err := s.prepare(path, mode)
 		if err != nil {
 			return err
@@ -159,7 +159,7 @@ func (s *fileService) prepare(path string, mode uint32) (pending, error) {
 	const flags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := unix.Open(name, flags, mode)
 	if errors.Is(err, unix.ENOENT) {
-		if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
+		if err = s.guest.makeDirectories(filepath.Dir(path)); err == nil {
 			fd, err = unix.Open(name, flags, mode)
 		}
 	}
@@ -189,13 +189,42 @@ func (p pending) finish(err error) error {
 	return nil
 }
 
+// openInfo describes an open regular file under the name that it has or will have.
+func openInfo(path string, file *os.File) (*sandgatev1.FileInfo, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return &sandgatev1.FileInfo{
+		Path:       validText(path),
+		Type:       sandgatev1.FileType_FILE_TYPE_FILE,
+		Size:       info.Size(),
+		Mode:       uint32(info.Mode().Perm()),
+		ModifiedAt: timestamppb.New(info.ModTime()),
+	}, nil
+}
+
+// describe returns what the API says of a file.
+func (s *fileService) describe(ctx context.Context, path string) (info *sandgatev1.FileInfo, err error) {
+	err = s.guest.asUser(ctx, func() error {
+		in, name, err := s.guest.parent(path)
+		if err != nil {
+			return err
+		}
+		defer in.close()
+		info, err = in.describe(name, path)
+		return err
+	})
+	return info, err
+}
+
 // Stat describes a file.
-func (s *fileService) Stat(_ context.Context, req *sandgatev1.StatRequest) (*sandgatev1.StatResponse, error) {
+func (s *fileService) Stat(ctx context.Context, req *sandgatev1.StatRequest) (*sandgatev1.StatResponse, error) {
 	path, err := s.guest.checked(req.GetPath())
 	if err != nil {
 		return nil, err
 	}
-	info, err := s.describe(path)
+	info, err := s.describe(ctx, path)
 	if err != nil {
 		return nil, fileError(path, err)
 	}
@@ -203,7 +232,7 @@ func (s *fileService) Stat(_ context.Context, req *sandgatev1.StatRequest) (*san
 }
 
 // Move moves a file or directory.
-func (s *fileService) Move(_ context.Context, req *sandgatev1.MoveRequest) (*sandgatev1.MoveResponse, error) {
+func (s *fileService) Move(ctx context.Context, req *sandgatev1.MoveRequest) (*sandgatev1.MoveResponse, error) {
 	source, err := s.guest.checked(req.GetSource())
 	if err != nil {
 		return nil, err
@@ -212,10 +241,10 @@ func (s *fileService) Move(_ context.Context, req *sandgatev1.MoveRequest) (*san
 	if err != nil {
 		return nil, err
 	}
-	if err := s.guest.user.do(func() error { return move(source, destination, req.GetOverwrite()) }); err != nil {
+	if err := s.guest.asUser(ctx, func() error { return s.guest.move(source, destination, req.GetOverwrite()) }); err != nil {
 		return nil, fileError(source+" -> "+destination, err)
 	}
-	info, err := s.describe(destination)
+	info, err := s.describe(ctx, destination)
 	if err != nil {
 		return nil, fileError(destination, err)
 	}
@@ -223,30 +252,27 @@ func (s *fileService) Move(_ context.Context, req *sandgatev1.MoveRequest) (*san
 }
 
 // Remove removes a file or directory.
-func (s *fileService) Remove(_ context.Context, req *sandgatev1.RemoveRequest) (*sandgatev1.RemoveResponse, error) {
+func (s *fileService) Remove(ctx context.Context, req *sandgatev1.RemoveRequest) (*sandgatev1.RemoveResponse, error) {
 	path, err := s.guest.checked(req.GetPath())
 	if err != nil {
 		return nil, err
 	}
-	if path == filepath.Clean(s.guest.cfg.Home) || path == "/" {
-		return nil, fail(connect.CodePermissionDenied, "WORKSPACE_ROOT", "remove what is in it", "%q itself stays", path)
-	}
-	if err := s.guest.user.do(func() error { return remove(path, req.GetRecursive()) }); err != nil {
+	if err := s.guest.asUser(ctx, func() error { return s.guest.remove(ctx, path, req.GetRecursive()) }); err != nil {
 		return nil, fileError(path, err)
 	}
 	return &sandgatev1.RemoveResponse{}, nil
 }
 
 // MakeDir makes a directory and those above it.
-func (s *fileService) MakeDir(_ context.Context, req *sandgatev1.MakeDirRequest) (*sandgatev1.MakeDirResponse, error) {
+func (s *fileService) MakeDir(ctx context.Context, req *sandgatev1.MakeDirRequest) (*sandgatev1.MakeDirResponse, error) {
 	path, err := s.guest.checked(req.GetPath())
 	if err != nil {
 		return nil, err
 	}
-	if err := s.guest.user.do(func() error { return os.MkdirAll(path, 0o755) }); err != nil {
+	if err := s.guest.asUser(ctx, func() error { return s.guest.makeDirectories(path) }); err != nil {
 		return nil, fileError(path, err)
 	}
-	info, err := s.describe(path)
+	info, err := s.describe(ctx, path)
 	if err != nil {
 		return nil, fileError(path, err)
 	}

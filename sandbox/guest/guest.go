@@ -3,7 +3,6 @@ package guest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -11,7 +10,6 @@ import (
 
 	"connectrpc.com/connect"
 	"golang.org/x/sync/semaphore"
-	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	guestv1 "github.com/sandgate/sandgate/proto/sandgate/guest/v1"
@@ -21,16 +19,15 @@ import (
 
 // Guest is the daemon of one sandbox. Whoever made it closes it.
 type Guest struct {
-	cfg  Config
-	user user
-	// homeDevice is the file system of the home, which is known to hold files.
-	homeDevice uint64
-	started    time.Time
-	reaper     *reaper
-	markers    markers
-	memory     *memoryWatch
-	maxDead    int          // ended children that a kernel may have
-	calls      atomic.Int64 // numbers the files of long outputs
+	cfg     Config
+	user    user
+	home    home
+	started time.Time
+	reaper  *reaper
+	markers markers
+	memory  *memoryWatch
+	maxDead int          // ended children that a kernel may have
+	calls   atomic.Int64 // numbers the files of long outputs
 	// inline is what may still be returned beyond the default, in bytes.
 	inline *semaphore.Weighted
 
@@ -51,20 +48,20 @@ type Guest struct {
 
 // New starts a guest. Its kernels warm up in the background; Check waits for them.
 func New(cfg Config) (*Guest, error) {
-	var home unix.Stat_t
-	if err := unix.Stat(cfg.Home, &home); err != nil {
-		return nil, fmt.Errorf("the home %s: %w", cfg.Home, err)
+	home, err := openHome(cfg.Home)
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Guest{
-		cfg:        cfg,
-		user:       user{cfg.UID, make(chan struct{}, maxThreads)},
-		homeDevice: home.Dev,
-		started:    time.Now(),
-		reaper:     newReaper(cfg.Init),
-		inline:     semaphore.NewWeighted(inlineBudget),
-		ctx:        ctx,
-		cancel:     cancel,
+		cfg:     cfg,
+		user:    user{cfg.UID, make(chan struct{}, maxThreads)},
+		home:    home,
+		started: time.Now(),
+		reaper:  newReaper(cfg.Init),
+		inline:  semaphore.NewWeighted(inlineBudget),
+		ctx:     ctx,
+		cancel:  cancel,
 	}
 	g.memory, g.maxDead = newMemoryWatch(cfg, g.user), maxDead()
 	g.python, g.spares = newPythonService(g), &spares{guest: g}
@@ -168,5 +165,6 @@ func (g *Guest) Close() error {
 	g.memory.close()
 	g.background.Wait()
 	g.reaper.close()
+	g.home.close()
 	return nil
 }

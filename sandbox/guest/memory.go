@@ -128,8 +128,8 @@ func (m *memoryWatch) watch(ctx context.Context) {
 		m.killed.Add(1)
 		switch {
 		case swarm || (!since.IsZero() && time.Since(since) > releaseTime):
-			killAll()            // it grows faster than it can be looked at
-			removeShared(m.user) // what no process holds is freed by nobody else
+			killAll()                 // it grows faster than it can be looked at
+			removeShared(ctx, m.user) // what no process holds is freed by nobody else
 			since = time.Time{}
 		case since.IsZero():
 			since = time.Now()

@@ -54,7 +54,7 @@ func (g *Guest) openRegular(path string, flags int, mode uint32) (*os.File, unix
 		err = unix.EISDIR
 	case stat.Mode&unix.S_IFMT != unix.S_IFREG:
 		err = unix.ENXIO
-	case stat.Dev != g.homeDevice:
+	case stat.Dev != g.home.device:
 		err = checkFileSystem(fd, path)
 	}
 	if err != nil {
@@ -75,20 +75,6 @@ func checkFileSystem(fd int, path string) error {
 		return errSystemPath(path)
 	}
 	return nil
-}
-
-// openDirectory opens a directory of the user's. It must be called as the user.
-func openDirectory(path string) (*os.File, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	file := os.NewFile(uintptr(fd), path)
-	if err := checkFileSystem(fd, path); err != nil {
-		_ = file.Close()
-		return nil, err
-	}
-	return file, nil
 }
 
 // target returns the path at which a new file takes the place of what path leads to, and the mode
@@ -117,6 +103,14 @@ func (g *Guest) target(path string, mode uint32) (string, uint32, error) {
 		mode = 0o644
 	}
 	return path, mode, nil
+}
+
+// notAFile says why a path cannot be written.
+func notAFile(info os.FileInfo) error {
+	if info.IsDir() {
+		return unix.EISDIR
+	}
+	return unix.ENXIO
 }
 
 // followed returns where a symbolic link leads, be it to nothing yet.

@@ -33,7 +33,7 @@ func newProcessService(g *Guest) *processService {
 
 // Start starts a program and streams its events until it ends or the caller leaves.
 func (s *processService) Start(ctx context.Context, req *sandgatev1.StartRequest, stream *connect.ServerStream[sandgatev1.StartResponse]) error {
-	p, err := s.start(req)
+	p, err := s.start(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (s *processService) Start(ctx context.Context, req *sandgatev1.StartRequest
 	})
 }
 
-func (s *processService) start(req *sandgatev1.StartRequest) (*program, error) {
+func (s *processService) start(ctx context.Context, req *sandgatev1.StartRequest) (*program, error) {
 	p := &program{
 		guest:   s.guest,
 		writing: make(chan struct{}, 1),
@@ -55,7 +55,7 @@ func (s *processService) start(req *sandgatev1.StartRequest) (*program, error) {
 	if err := s.reserve(); err != nil {
 		return nil, err
 	}
-	err := s.launch(p)
+	err := s.launch(ctx, p)
 	s.mu.Lock()
 	s.starting--
 	closed := s.closed
@@ -75,12 +75,12 @@ func errClosing() error {
 }
 
 // launch connects and starts the program.
-func (s *processService) launch(p *program) error {
+func (s *processService) launch(ctx context.Context, p *program) error {
 	req := p.request
 	var files [3]*os.File
 	var err error
 	if req.GetTerminal() != nil {
-		files, err = s.wireTerminal(p)
+		files, err = s.wireTerminal(ctx, p)
 	} else {
 		files, err = p.wire(req.GetStdin())
 	}
@@ -89,7 +89,7 @@ func (s *processService) launch(p *program) error {
 	}
 	mark := s.guest.memory.mark()
 	p.started = time.Now()
-	p.child, err = s.guest.spawn(command{
+	p.child, err = s.guest.spawn(ctx, command{
 		path: req.GetCommand(), args: req.GetArgs(), cwd: req.GetCwd(), env: req.GetEnv(),
 		files: files, terminal: req.GetTerminal() != nil,
 	})
@@ -115,8 +115,8 @@ func (s *processService) launch(p *program) error {
 }
 
 // wireTerminal connects a program to a new terminal.
-func (s *processService) wireTerminal(p *program) (files [3]*os.File, err error) {
-	master, slave, err := s.guest.openTerminal(p.request.GetTerminal())
+func (s *processService) wireTerminal(ctx context.Context, p *program) (files [3]*os.File, err error) {
+	master, slave, err := s.guest.openTerminal(ctx, p.request.GetTerminal())
 	if err != nil {
 		return files, err
 	}

@@ -302,7 +302,7 @@ func (s *pythonService) CreateContext(ctx context.Context, req *sandgatev1.Creat
 	if id == "" {
 		id = "ctx_" + rand.Text()
 	}
-	cwd, err := s.guest.directory(req.GetCwd())
+	cwd, err := s.guest.directory(ctx, req.GetCwd())
 	if err != nil {
 		return nil, err
 	}

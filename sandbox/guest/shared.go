@@ -1,6 +1,8 @@
 package guest
 
 import (
+	"context"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -10,8 +12,8 @@ const maxSegments = 1 << 16
 // removeShared removes the user's System V shared memory. It outlives the processes that made it,
 // and so would fill a sandbox for good. The profile of package docker has no such calls; this is for
 // gVisor, which has them, and nothing that lists the segments.
-func removeShared(u user) {
-	_ = u.do(func() error {
+func removeShared(ctx context.Context, u user) {
+	_ = u.do(ctx, func() error {
 		for id := 1; id < maxSegments; id++ {
 			_, _ = unix.SysvShmCtl(id, unix.IPC_RMID, nil)
 		}

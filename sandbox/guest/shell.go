@@ -69,7 +69,7 @@ func (s *processService) newShellCall(limit int64, stream *connect.ServerStream[
 
 func (s *processService) runShell(ctx context.Context, call *shellCall, req *sandgatev1.ShellRequest) (*sandgatev1.ProcessResult, error) {
 	started, mark := time.Now(), s.guest.memory.mark()
-	command, err := s.launchShell(call, req)
+	command, err := s.launchShell(ctx, call, req)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func (c *shellCall) finish() int32 {
 }
 
 // launchShell starts bash with the command.
-func (s *processService) launchShell(call *shellCall, req *sandgatev1.ShellRequest) (child, error) {
+func (s *processService) launchShell(ctx context.Context, call *shellCall, req *sandgatev1.ShellRequest) (child, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return child{}, startError("bash", err)
@@ -142,7 +142,7 @@ func (s *processService) launchShell(call *shellCall, req *sandgatev1.ShellReque
 		return child{}, startError("bash", err)
 	}
 	defer closeAll(errEnd)
-	started, err := s.guest.spawn(command{
+	started, err := s.guest.spawn(ctx, command{
 		path: "bash", args: []string{"-c", req.GetCommand()}, cwd: req.GetCwd(), env: req.GetEnv(),
 		files: [3]*os.File{null, outEnd, errEnd},
 	})

@@ -26,6 +26,7 @@ const quiet = 20 * time.Millisecond
 // kernel returns a kernel that has run nothing: a spare if there is one, or a new one.
 func (s *spares) kernel(ctx context.Context, cwd string) (*kernel, error) {
 	defer s.refill()
+	s.guest.unlockHome(ctx)
 	for {
 		k := s.take()
 		if k == nil {

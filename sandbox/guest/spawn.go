@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -30,16 +31,16 @@ type child struct {
 }
 
 // spawn starts a program in a session of its own, under a marker of its own.
-func (g *Guest) spawn(c command) (child, error) {
+func (g *Guest) spawn(ctx context.Context, c command) (child, error) {
 	argv := append([]string{c.path}, c.args...)
 	if err := checkTexts(c.env, argv...); err != nil {
 		return child{}, err
 	}
-	cwd, err := g.directory(c.cwd)
+	cwd, err := g.directory(ctx, c.cwd)
 	if err != nil {
 		return child{}, err
 	}
-	path, err := g.lookPath(c.path, cwd, c.env["PATH"])
+	path, err := g.lookPath(ctx, c.path, cwd, c.env["PATH"])
 	if err != nil {
 		return child{}, err
 	}
@@ -120,9 +121,10 @@ func startError(name string, err error) error {
 }
 
 // directory resolves a working directory and checks that the user can enter it.
-func (g *Guest) directory(path string) (string, error) {
+func (g *Guest) directory(ctx context.Context, path string) (string, error) {
 	path = g.absolute(path)
-	err := g.user.do(func() error {
+	err := g.user.do(ctx, func() error {
+		g.home.unlock() // where a program expects to work, wherever it starts
 		info, err := os.Stat(path)
 		if err == nil && !info.IsDir() {
 			err = unix.ENOTDIR
@@ -132,6 +134,9 @@ func (g *Guest) directory(path string) (string, error) {
 		}
 		return err
 	})
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
 	if err != nil {
 		return "", fail(connect.CodeInvalidArgument, "BAD_WORKING_DIRECTORY", "give an existing directory",
 			"working directory %q: %v", path, errnoText(err))
@@ -140,7 +145,7 @@ func (g *Guest) directory(path string) (string, error) {
 }
 
 // lookPath finds a program as execvp(3) does.
-func (g *Guest) lookPath(name, cwd, search string) (string, error) {
+func (g *Guest) lookPath(ctx context.Context, name, cwd, search string) (string, error) {
 	if strings.Contains(name, "/") {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(cwd, name)
@@ -151,7 +156,7 @@ func (g *Guest) lookPath(name, cwd, search string) (string, error) {
 		search = g.pathVariable()
 	}
 	var found string
-	err := g.user.do(func() error {
+	err := g.user.do(ctx, func() error {
 		for dir := range strings.SplitSeq(search, ":") {
 			candidate := filepath.Join(dir, name)
 			info, err := os.Stat(candidate)
@@ -162,6 +167,9 @@ func (g *Guest) lookPath(name, cwd, search string) (string, error) {
 		}
 		return fs.ErrNotExist
 	})
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
 	if err != nil {
 		return "", fail(connect.CodeInvalidArgument, "NO_SUCH_PROGRAM", "check the name, or give a full path",
 			"no program %q on the sandbox's PATH", name)

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -12,8 +13,8 @@ import (
 // openTerminal makes a pseudo-terminal (pty(7)) owned by the user, and returns a descriptor of the
 // guest's side and the program's side. The guest's side is read through a duplicate, so that
 // reading and writing can end apart.
-func (g *Guest) openTerminal(size *sandgatev1.TerminalSize) (master, slave *os.File, err error) {
-	err = g.user.do(func() error {
+func (g *Guest) openTerminal(ctx context.Context, size *sandgatev1.TerminalSize) (master, slave *os.File, err error) {
+	err = g.user.do(ctx, func() error {
 		fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 		if err != nil {
 			return fmt.Errorf("open a terminal: %w", err)

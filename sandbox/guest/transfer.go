@@ -14,7 +14,7 @@ import (
 const transferChunk = 64 << 10
 
 // Upload writes a file from a stream.
-func (s *fileService) Upload(_ context.Context, stream *connect.ClientStream[sandgatev1.UploadRequest]) (*sandgatev1.UploadResponse, error) {
+func (s *fileService) Upload(ctx context.Context, stream *connect.ClientStream[sandgatev1.UploadRequest]) (*sandgatev1.UploadResponse, error) {
 	if !stream.Receive() {
 		if err := stream.Err(); err != nil {
 			return nil, err
@@ -29,7 +29,7 @@ func (s *fileService) Upload(_ context.Context, stream *connect.ClientStream[san
 	if err != nil {
 		return nil, err
 	}
-	info, err := s.receive(path, header.GetMode(), stream)
+	info, err := s.receive(ctx, path, header.GetMode(), stream)
 	if err != nil {
 		return nil, fileError(path, err)
 	}
@@ -38,9 +38,9 @@ func (s *fileService) Upload(_ context.Context, stream *connect.ClientStream[san
 
 // receive writes the rest of a stream to a file. Unlike a small write it is not done as the user as
 // a whole: it lasts as long as the caller takes.
-func (s *fileService) receive(path string, mode uint32, stream *connect.ClientStream[sandgatev1.UploadRequest]) (info *sandgatev1.FileInfo, err error) {
+func (s *fileService) receive(ctx context.Context, path string, mode uint32, stream *connect.ClientStream[sandgatev1.UploadRequest]) (info *sandgatev1.FileInfo, err error) {
 	var p pending
-	err = s.guest.user.do(func() (err error) {
+	err = s.guest.asUser(ctx, func() (err error) {
 		p, err = s.prepare(path, mode)
 		return err
 	})
@@ -60,7 +60,10 @@ func (s *fileService) receive(path string, mode uint32, stream *connect.ClientSt
 	if err == nil {
 		info, err = openInfo(path, p.file)
 	}
-	return info, s.guest.user.do(func() error { return p.finish(err) })
+	return info, s.guest.user.do(s.guest.ctx, func() error { // also when the caller has left
+		s.guest.home.unlock() // much may have happened since it began
+		return p.finish(err)
+	})
 }
 
 func errNoHeader() error {
@@ -73,7 +76,7 @@ func (s *fileService) Download(ctx context.Context, req *sandgatev1.DownloadRequ
 	if err != nil {
 		return err
 	}
-	file, size, err := s.open(path)
+	file, size, err := s.open(ctx, path)
 	if err != nil {
 		return fileError(path, err)
 	}

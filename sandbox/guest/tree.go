@@ -2,16 +2,13 @@ package guest
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
 	"golang.org/x/sys/unix"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
@@ -24,77 +21,50 @@ const (
 	maxVisited = 200_000
 )
 
-// describe returns what the API says of a file.
-func (s *fileService) describe(path string) (*sandgatev1.FileInfo, error) {
-	var described *sandgatev1.FileInfo
-	err := s.guest.user.do(func() error {
-		info, err := os.Lstat(path)
-		if err == nil {
-			described = fileInfo(path, info)
-		}
-		return err
-	})
-	return described, err
-}
-
-// openInfo describes an open file under the name that it has or will have.
-func openInfo(path string, file *os.File) (*sandgatev1.FileInfo, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	return fileInfo(path, info), nil
-}
-
-// fileInfo must be called as the user.
-func fileInfo(path string, info fs.FileInfo) *sandgatev1.FileInfo {
-	described := &sandgatev1.FileInfo{
-		Path:       strings.ToValidUTF8(path, "\uFFFD"),
-		Type:       sandgatev1.FileType_FILE_TYPE_OTHER,
-		Size:       info.Size(),
-		Mode:       uint32(info.Mode().Perm()),
-		ModifiedAt: timestamppb.New(info.ModTime()),
-	}
-	switch {
-	case info.Mode().IsRegular():
-		described.Type = sandgatev1.FileType_FILE_TYPE_FILE
-	case info.IsDir():
-		described.Type = sandgatev1.FileType_FILE_TYPE_DIRECTORY
-	case info.Mode()&fs.ModeSymlink != 0:
-		described.Type = sandgatev1.FileType_FILE_TYPE_SYMLINK
-		link, _ := os.Readlink(path)
-		described.SymlinkTarget = strings.ToValidUTF8(link, "\uFFFD")
-	}
-	return described
-}
-
-// ListFiles lists a directory. The page token is the last path of the page before.
-func (s *fileService) ListFiles(_ context.Context, req *sandgatev1.ListFilesRequest) (*sandgatev1.ListFilesResponse, error) {
+// ListFiles lists a directory. The page token is the last path of the page before, in a form that
+// a message can hold: the path need not be UTF-8.
+func (s *fileService) ListFiles(ctx context.Context, req *sandgatev1.ListFilesRequest) (*sandgatev1.ListFilesResponse, error) {
 	path, err := s.guest.checked(req.GetPath())
 	if err != nil {
 		return nil, err
 	}
+	after, err := base64.RawURLEncoding.DecodeString(req.GetPageToken())
+	if err != nil {
+		return nil, fail(connect.CodeInvalidArgument, "BAD_PAGE_TOKEN", "give the next_page_token of the page before",
+			"%q is no page token", req.GetPageToken())
+	}
 	l := lister{
+		guest: s.guest,
 		depth: int(max(req.GetDepth(), 1)),
-		after: req.GetPageToken(),
+		after: string(after),
 		room:  int(req.GetPageSize()),
 	}
 	if l.room <= 0 {
 		l.room = defaultPage
 	}
 	l.room = min(l.room, maxPage)
-	if err := s.guest.user.do(func() error { return l.list(path, 1) }); err != nil {
+	err = s.guest.asUser(ctx, func() error {
+		dir, err := s.guest.openDirectory(path, toRead)
+		if err != nil {
+			return err
+		}
+		defer dir.close()
+		return l.list(ctx, dir, path, 1)
+	})
+	if err != nil {
 		return nil, fileError(path, err)
 	}
 	res := &sandgatev1.ListFilesResponse{Files: l.files}
 	if l.more && len(l.files) > 0 {
-		res.NextPageToken = l.last
+		res.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(l.last))
 	}
 	return res, nil
 }
 
-// lister walks a directory in the order of the paths' bytes, with a directory before its entries.
+// lister walks a directory in the order of the paths' bytes, with a directory before its entries. It
+// keeps a descriptor for each level, of which the API allows 64.
 type lister struct {
+	guest   *Guest
 	depth   int
 	after   string // list what comes behind this path
 	room    int
@@ -104,36 +74,66 @@ type lister struct {
 	more    bool
 }
 
-func (l *lister) list(path string, level int) error {
-	names, err := l.names(path)
+func (l *lister) list(ctx context.Context, dir directory, path string, level int) error {
+	names, err := l.names(dir, path)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		child := filepath.Join(path, name)
+		child := strings.TrimSuffix(path, "/") + "/" + name
 		// A directory behind which the page ended before may hold entries that come next.
 		if l.after != "" && !before(l.after, child) && !strings.HasPrefix(l.after, child+"/") && l.after != child {
 			continue
 		}
-		info, err := os.Lstat(child)
-		if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		info, err := dir.describe(name, child)
+		switch {
+		case errors.Is(err, unix.ENOENT):
 			continue // it went meanwhile
+		case err != nil: // it is there, and that is all that can be told
+			info = &sandgatev1.FileInfo{Path: validText(child), Type: sandgatev1.FileType_FILE_TYPE_OTHER}
 		}
 		if l.after == "" || before(l.after, child) {
 			if len(l.files) >= l.room {
 				l.more = true
 				return nil
 			}
-			l.files = append(l.files, fileInfo(child, info))
+			l.files = append(l.files, info)
 			l.last = child
 		}
-		if info.IsDir() && level < l.depth {
-			if err := l.list(child, level+1); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, fs.ErrNotExist) {
+		if info.GetType() == sandgatev1.FileType_FILE_TYPE_DIRECTORY && level < l.depth {
+			if err := l.enter(ctx, dir, name, child, level+1); err != nil || l.more {
 				return err
 			}
-			if l.more {
-				return nil
-			}
+		}
+	}
+	return nil
+}
+
+// enter lists a directory in another, unless it went meanwhile, may not be read, is a view into the
+// kernel, or has a path so long that no call could name what is in it.
+func (l *lister) enter(ctx context.Context, dir directory, name, path string, level int) error {
+	if len(path) >= unix.PathMax {
+		return nil
+	}
+	below, err := dir.open(name)
+	if err != nil {
+		return exhausted(err)
+	}
+	defer below.close()
+	if l.guest.checkDirectory(below, path) != nil {
+		return nil // it is listed, and what is in it is no files
+	}
+	return l.list(ctx, below, path, level)
+}
+
+// exhausted returns an error that says that the guest is short of something, and nil for any other.
+func exhausted(err error) error {
+	for _, short := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
+		if errors.Is(err, short) {
+			return err
 		}
 	}
 	return nil
@@ -145,67 +145,22 @@ func before(a, b string) bool {
 }
 
 // names returns the sorted names in a directory.
-func (l *lister) names(path string) ([]string, error) {
-	dir, err := openDirectory(path)
-	if err != nil {
-		return nil, err
-	}
-	defer closeAll(dir)
-	names, err := dir.Readdirnames(maxVisited - l.visited + 1)
-	if err != nil && len(names) == 0 && !errors.Is(err, os.ErrInvalid) {
-		if err.Error() == "EOF" {
-			return nil, nil
+func (l *lister) names(dir directory, path string) ([]string, error) {
+	var names []string
+	buf := make([]byte, direntBuffer)
+	for {
+		more, err := dir.read(buf)
+		if err != nil && !errors.Is(err, unix.ENOENT) { // which a removed directory says
+			return nil, err
 		}
-		return nil, err
-	}
-	if l.visited += len(names); l.visited > maxVisited {
-		return nil, fail(connect.CodeResourceExhausted, "DIRECTORY_TOO_LARGE", "list a smaller directory, or use the shell",
-			"%q holds more than %d entries", path, maxVisited)
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
-// move must be called as the user.
-func move(source, destination string, overwrite bool) error {
-	if err := os.MkdirAll(filepath.Dir(destination), 0o755); err != nil {
-		return err
-	}
-	flags := uint(unix.RENAME_NOREPLACE)
-	if overwrite {
-		flags = 0
-	}
-	err := unix.Renameat2(unix.AT_FDCWD, source, unix.AT_FDCWD, destination, flags)
-	if !overwrite && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS)) {
-		// The file system cannot refuse by itself. Between the look and the rename only the
-		// user's own processes can make the file.
-		if _, statErr := os.Lstat(destination); statErr == nil {
-			return fs.ErrExist
+		if len(more) == 0 {
+			slices.Sort(names)
+			return names, nil
 		}
-		err = os.Rename(source, destination)
+		if l.visited += len(more); l.visited > maxVisited {
+			return nil, fail(connect.CodeResourceExhausted, "DIRECTORY_TOO_LARGE", "list a smaller directory, or use the shell",
+				"%q holds more than %d entries", path, maxVisited)
+		}
+		names = append(names, more...)
 	}
-	return err
-}
-
-// remove must be called as the user.
-func remove(path string, recursive bool) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
-	if recursive && info.IsDir() {
-		return os.RemoveAll(path)
-	}
-	if info.IsDir() {
-		return unix.Rmdir(path)
-	}
-	return unix.Unlink(path)
-}
-
-// notAFile says why a path cannot be written.
-func notAFile(info fs.FileInfo) error {
-	if info.IsDir() {
-		return unix.EISDIR
-	}
-	return unix.ENXIO
 }

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 
@@ -19,13 +20,17 @@ const maxThreads = 16
 
 // do runs fn with the file permissions of the user. It drops the effective ids of one thread, and
 // only of that: the real and saved ids stay, so that the user's processes still cannot signal the
-// guest. What fn opens may be used afterwards.
-func (u user) do(fn func() error) error {
+// guest. What fn opens may be used afterwards. The end of ctx ends the waiting for a thread, not fn.
+func (u user) do(ctx context.Context, fn func() error) error {
 	if u.id == 0 {
 		return fn()
 	}
-	u.slots <- struct{}{}
-	defer func() { <-u.slots }()
+	select {
+	case u.slots <- struct{}{}:
+		defer func() { <-u.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	runtime.LockOSThread()
 	if err := u.become(); err != nil {
 		return err // the thread stays locked, and ends with its goroutine

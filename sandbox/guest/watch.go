@@ -45,7 +45,7 @@ func (s *fileService) Watch(ctx context.Context, req *sandgatev1.WatchRequest, s
 		return fail(connect.CodeResourceExhausted, "TOO_MANY_WATCHES", "end one of them", "%d watches are set", maxWatchers)
 	}
 	var fd int
-	err = s.guest.user.do(func() (err error) { // as the user, on whose account the instance goes
+	err = s.guest.user.do(ctx, func() (err error) { // as the user, on whose account the instance goes
 		fd, err = unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 		return err
 	})
@@ -60,7 +60,7 @@ func (s *fileService) Watch(ctx context.Context, req *sandgatev1.WatchRequest, s
 		send:  stream.Send,
 	}
 	defer closeAll(w.file)
-	if err := w.add(path); err != nil {
+	if err := w.add(ctx, path); err != nil {
 		return fileError(path, err)
 	}
 	if err := w.send(&sandgatev1.WatchResponse{Event: &sandgatev1.WatchResponse_Ready{Ready: &sandgatev1.WatchReady{}}}); err != nil {
@@ -68,7 +68,7 @@ func (s *fileService) Watch(ctx context.Context, req *sandgatev1.WatchRequest, s
 	}
 	stop := context.AfterFunc(ctx, func() { _ = w.file.Close() })
 	defer stop()
-	err = w.follow()
+	err = w.follow(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -76,13 +76,13 @@ func (s *fileService) Watch(ctx context.Context, req *sandgatev1.WatchRequest, s
 }
 
 // add watches a directory, and those below it if asked.
-func (w *watcher) add(path string) error {
-	return w.guest.user.do(func() error {
-		dir, err := openDirectory(path)
+func (w *watcher) add(ctx context.Context, path string) error {
+	return w.guest.asUser(ctx, func() error {
+		dir, err := w.guest.openDirectory(path, toUse)
 		if err != nil {
 			return err
 		}
-		closeAll(dir)
+		dir.close()
 		if err := w.addOne(path); err != nil || !w.deep {
 			return err
 		}
@@ -122,7 +122,7 @@ func (w *watcher) addOne(path string) error {
 }
 
 // follow sends what happens until the file is closed.
-func (w *watcher) follow() error {
+func (w *watcher) follow(ctx context.Context) error {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := w.file.Read(buf)
@@ -133,7 +133,7 @@ func (w *watcher) follow() error {
 			event := (*unix.InotifyEvent)(unsafe.Pointer(&data[0])) //nolint:gosec // the kernel's own layout
 			end := unix.SizeofInotifyEvent + int(event.Len)
 			name := string(bytes.TrimRight(data[unix.SizeofInotifyEvent:end], "\x00"))
-			if err := w.tell(event, name); err != nil {
+			if err := w.tell(ctx, event, name); err != nil {
 				return err
 			}
 			data = data[end:]
@@ -141,7 +141,7 @@ func (w *watcher) follow() error {
 	}
 }
 
-func (w *watcher) tell(event *unix.InotifyEvent, name string) error {
+func (w *watcher) tell(ctx context.Context, event *unix.InotifyEvent, name string) error {
 	if event.Mask&unix.IN_Q_OVERFLOW != 0 {
 		return w.send(&sandgatev1.WatchResponse{Event: &sandgatev1.WatchResponse_Overflow{Overflow: &sandgatev1.WatchOverflow{}}})
 	}
@@ -159,7 +159,7 @@ func (w *watcher) tell(event *unix.InotifyEvent, name string) error {
 	}
 	path := filepath.Join(dir, name)
 	if w.deep && event.Mask&unix.IN_ISDIR != 0 && kind == sandgatev1.ChangeType_CHANGE_TYPE_CREATE {
-		if err := w.add(path); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+		if err := w.add(ctx, path); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
 	}
