@@ -123,7 +123,19 @@ func (a *app) announce(cfg *config.Config, g *gatewayParts) {
 	if g.metricsListener != nil {
 		g.log.Info("serving metrics", "address", g.metricsListener.Addr().String())
 	}
+	switch open := g.keys.gate.Open(); {
+	case open:
+		g.log.Warn("there are no keys: whoever reaches this loopback port may use it; `sandgate key create` makes one")
+	case cfg.TLSCert == "" && !isLoopback(g.listener.Addr()):
+		g.log.Warn("keys cross the network in the clear: set tls_cert and tls_key, or let a proxy in front serve TLS")
+	}
 	g.log.Info("serving", "address", g.listener.Addr().String(), "runtime", g.runtime, "deployment", g.state.deployment, "version", buildVersion())
+}
+
+// isLoopback tells whether only programs of this host reach an address.
+func isLoopback(address net.Addr) bool {
+	tcp, ok := address.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
 }
 
 // lossy is a writer that goes on after a write that failed: the next log line may fare better.

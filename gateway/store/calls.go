@@ -43,6 +43,7 @@ const callColumns = `tenant, id, call_id, session_id, tool, hash, state, status,
 // BeginCall keeps a call that is about to be run, so that it outlives the host. If its tenant has
 // one with the same CallID, nothing is kept and that one is returned with began false.
 func (d *DB) BeginCall(ctx context.Context, call Call) (kept Call, began bool, err error) {
+	call.CallID, call.SessionID = plain(call.CallID), plain(call.SessionID)
 	err = d.write(ctx, outlivesHost, func(tx *sql.Tx) error {
 		whole := context.WithoutCancel(ctx)
 		result, err := tx.ExecContext(whole, `INSERT INTO calls
@@ -68,7 +69,7 @@ func (d *DB) BeginCall(ctx context.Context, call Call) (kept Call, began bool, e
 func (d *DB) EndCall(ctx context.Context, call Call) error {
 	return d.write(ctx, outlivesHost, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(context.WithoutCancel(ctx), `UPDATE calls SET state = $1, status = $2, error = $3, result = $4, ended_at = $5
-			WHERE tenant = $6 AND id = $7`, int64(call.State), int64(call.Status), call.Error, orEmpty(call.Result), millis(call.EndedAt), call.Tenant, call.ID)
+			WHERE tenant = $6 AND id = $7`, int64(call.State), int64(call.Status), plain(call.Error), orEmpty(call.Result), millis(call.EndedAt), call.Tenant, call.ID)
 		if err != nil {
 			return fmt.Errorf("keep how a call ended: %w", err)
 		}
@@ -83,7 +84,7 @@ func (d *DB) RecordCalls(ctx context.Context, calls []Call) error {
 			_, err := tx.ExecContext(context.WithoutCancel(ctx), `INSERT INTO calls
 				(tenant, id, call_id, owner, session_id, tool, hash, state, status, error, result, created_at, ended_at)
 				VALUES ($1, $2, '', $3, $4, $5, $6, $7, $8, $9, $6, $10, $11) ON CONFLICT DO NOTHING`,
-				call.Tenant, call.ID, d.owner, call.SessionID, call.Tool, []byte{}, int64(call.State), int64(call.Status), call.Error,
+				call.Tenant, call.ID, d.owner, plain(call.SessionID), call.Tool, []byte{}, int64(call.State), int64(call.Status), plain(call.Error),
 				millis(call.CreatedAt), millis(call.EndedAt))
 			if err != nil {
 				return fmt.Errorf("note a call: %w", err)
@@ -95,7 +96,7 @@ func (d *DB) RecordCalls(ctx context.Context, calls []Call) error {
 
 // Call returns a call of a tenant's by either of its names. One that is not kept is ErrNotFound.
 func (d *DB) Call(ctx context.Context, tenant, id string) (Call, error) {
-	row := d.db.QueryRowContext(ctx, `SELECT `+callColumns+` FROM calls WHERE tenant = $1 AND (id = $2 OR call_id = $2)`, tenant, id)
+	row := d.db.QueryRowContext(ctx, `SELECT `+callColumns+` FROM calls WHERE tenant = $1 AND (id = $2 OR call_id = $2)`, tenant, plain(id))
 	call, err := scanCall(row.Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Call{}, fmt.Errorf("call %q: %w", id, ErrNotFound)
@@ -133,7 +134,7 @@ func (d *DB) Calls(ctx context.Context, f CallFilter) ([]Call, error) {
 		hash, created_at, ended_at FROM calls
 		WHERE tenant = $1 AND ($2 = '' OR session_id = $2) AND ($3 = 0 OR state = $4)
 		AND (created_at < $5 OR created_at = $5 AND id < $6) ORDER BY created_at DESC, id DESC LIMIT $7`,
-		args: []any{f.Tenant, f.SessionID, running, int64(CallRunning), before, f.BeforeID, f.Limit},
+		args: []any{f.Tenant, plain(f.SessionID), running, int64(CallRunning), before, plain(f.BeforeID), f.Limit},
 	},
 		func(rows *sql.Rows) (Call, error) {
 			call, err := scanCall(rows.Scan)

@@ -78,6 +78,31 @@ func sameCall(t *testing.T, source string) {
 	begin(t, db, other) // another tenant's ids are its own
 }
 
+// nulCalls are of somebody who wants a database to refuse them, and others with them.
+func nulCalls(t *testing.T, source string) {
+	t.Helper()
+	db := open(t, source, "a")
+	call := exampleCall(1)
+	call.CallID, call.SessionID = "a\x00b", "ses_\x00"
+	begin(t, db, call)
+	if _, again, err := db.BeginCall(t.Context(), call); err != nil || again {
+		t.Errorf("it began twice: %v, %v", again, err)
+	}
+	call.State, call.Error = store.CallEnded, "\x00"
+	do(t, db.EndCall(t.Context(), call))
+	noted := exampleCall(2)
+	noted.SessionID, noted.Error = "\x00", "\x00"
+	do(t, db.RecordCalls(t.Context(), []store.Call{noted, exampleCall(3)}))
+	if _, err := db.Call(t.Context(), "acme", "\x00"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	got, err := db.Calls(t.Context(), store.CallFilter{Tenant: "acme", SessionID: "none\x00", BeforeID: "\x00", Limit: 9})
+	if err != nil || len(got) != 0 {
+		t.Errorf("got %v, %v", got, err)
+	}
+	do(t, db.Put(t.Context(), example("one")), db.Lose(t.Context(), "one", "died\x00"))
+}
+
 func lostCalls(t *testing.T, source string) {
 	t.Helper()
 	a, b := open(t, source, "a"), open(t, source, "b")

@@ -84,6 +84,10 @@ func (d *DB) exec(ctx context.Context, what, statement string, args ...any) erro
 	})
 }
 
+// plain returns a text of somebody else's making as every database can hold it: PostgreSQL takes no
+// NUL, and one such text would keep a whole batch from being written.
+func plain(text string) string { return strings.ReplaceAll(text, "\x00", "\uFFFD") }
+
 // question is what is asked of the database.
 type question struct {
 	what string // for errors

@@ -48,7 +48,7 @@ func (d *DB) Put(ctx context.Context, session Session) error {
 		idle_expires_at = excluded.idle_expires_at, hard_expires_at = excluded.hard_expires_at,
 		lost_reason = excluded.lost_reason`,
 		session.ID, d.owner, session.Tenant, session.SandboxID, session.Spec, metadata, session.CreatedAt.UnixMilli(),
-		int64(session.IdleTimeout), session.IdleExpiresAt.UnixMilli(), session.HardExpiresAt.UnixMilli(), session.LostReason)
+		int64(session.IdleTimeout), session.IdleExpiresAt.UnixMilli(), session.HardExpiresAt.UnixMilli(), plain(session.LostReason))
 }
 
 // Renew changes the leases of sessions; those it does not know it skips.
@@ -69,7 +69,7 @@ func (d *DB) Renew(ctx context.Context, leases []Lease) error {
 // Lose keeps why a session is lost. One it does not know it skips, so that a session which is being
 // deleted does not come back.
 func (d *DB) Lose(ctx context.Context, id, reason string) error {
-	return d.exec(ctx, "keep that a session is lost", `UPDATE sessions SET lost_reason = $1 WHERE id = $2`, reason, id)
+	return d.exec(ctx, "keep that a session is lost", `UPDATE sessions SET lost_reason = $1 WHERE id = $2`, plain(reason), id)
 }
 
 // Delete forgets a session. One it does not know is no error.

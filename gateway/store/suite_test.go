@@ -36,6 +36,7 @@ func TestStore(t *testing.T) {
 				{"calls", calls},
 				{"the same call twice", sameCall},
 				{"calls of a gateway that died", lostCalls},
+				{"calls with NUL bytes", nulCalls},
 				{"a page of calls", pageOfCalls},
 				{"old calls", oldCalls},
 			} {
