@@ -107,6 +107,10 @@ func serverURL(flag string, env config.Env) (string, error) {
 		raw = "http://" + config.DefaultListen
 	}
 	u, err := url.Parse(raw)
+	if err == nil && u.User != nil {
+		// Not repeated here: it may be a password. And http://known.example@evil/ means evil.
+		return "", usagef("the server's URL must have no user before its host, as in http://%s", config.DefaultListen)
+	}
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return "", usagef("the server %q must be a URL such as http://%s", raw, config.DefaultListen)
 	}

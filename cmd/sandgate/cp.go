@@ -27,7 +27,8 @@ local file with a colon in its name.
 A file appears at its destination when it is complete, and not otherwise. As with cp a
 local symbolic link is followed, a device, a pipe or /dev/fd/N is written into, and a
 file that exists keeps its mode. Of a folder, files and folders are copied; symbolic
-links are told about and left out.`,
+links are told about and left out. What cannot be copied is told about, the rest is
+copied, and the exit code is 1.`,
 		Example: `  sandgate cp data.csv $id:data.csv
   sandgate cp $id:report.html .
   sandgate cp -r src/ $id:src
@@ -92,7 +93,7 @@ type copier struct {
 	app     *app
 	client  *client
 	skipped int // what was left out of a folder: no files
-	unnamed int // what was left out of a folder: its name cannot be sent
+	failed  int // what was left out of a folder: files that cannot be copied
 }
 
 // push copies something local to a session.
@@ -178,7 +179,7 @@ func (c *copier) done(err error) error {
 	case c.skipped > 1:
 		c.app.notef("%d symbolic links and special files were left out", c.skipped)
 	}
-	if err == nil && c.unnamed > 0 {
+	if err == nil && c.failed > 0 {
 		return exitError{code: exitFailed}
 	}
 	return err

@@ -319,22 +319,40 @@ func (f *fakeGateway) MakeDir(context.Context, *sandgatev1.MakeDirRequest) (*san
 	return &sandgatev1.MakeDirResponse{}, nil
 }
 
-// ListFiles adds names that would lead elsewhere when the folder is called hostile.
+// ListFiles lists one level. It adds names that would lead elsewhere when the folder is called hostile,
+// and what cannot be copied when it is called odd.
 func (f *fakeGateway) ListFiles(_ context.Context, req *sandgatev1.ListFilesRequest) (*sandgatev1.ListFilesResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	reply := &sandgatev1.ListFilesResponse{}
 	prefix := f.key(req.GetSessionId(), req.GetPath()) + "/"
-	for key, content := range f.files {
-		if strings.HasPrefix(key, prefix) {
-			_, absolute, _ := strings.Cut(key, ":")
-			reply.Files = append(reply.Files, &sandgatev1.FileInfo{Path: absolute, Type: sandgatev1.FileType_FILE_TYPE_FILE, Size: int64(len(content))})
+	_, folder, _ := strings.Cut(prefix, ":")
+	found := map[string]sandgatev1.FileType{}
+	for key := range f.files {
+		if rest, ok := strings.CutPrefix(key, prefix); ok {
+			name, _, deeper := strings.Cut(rest, "/")
+			found[name] = sandgatev1.FileType_FILE_TYPE_FILE
+			if deeper {
+				found[name] = sandgatev1.FileType_FILE_TYPE_DIRECTORY
+			}
 		}
 	}
-	slices.SortFunc(reply.Files, func(x, y *sandgatev1.FileInfo) int { return strings.Compare(x.GetPath(), y.GetPath()) })
-	if strings.HasSuffix(req.GetPath(), "hostile") {
-		reply.Files = append(reply.Files, &sandgatev1.FileInfo{Path: req.GetPath() + "/../../escaped", Type: sandgatev1.FileType_FILE_TYPE_FILE})
+	switch path.Base(req.GetPath()) {
+	case "hostile":
+		found["../../escaped"] = sandgatev1.FileType_FILE_TYPE_FILE
+	case "odd":
+		found["\uFFFDfile"] = sandgatev1.FileType_FILE_TYPE_FILE
+		found["\uFFFDfolder"] = sandgatev1.FileType_FILE_TYPE_DIRECTORY
+		found["hidden"] = sandgatev1.FileType_FILE_TYPE_OTHER
+		found[strings.Repeat("long", 1024)] = sandgatev1.FileType_FILE_TYPE_DIRECTORY
 	}
+	if len(found) == 0 {
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such folder"))
+	}
+	for name, kind := range found {
+		reply.Files = append(reply.Files, &sandgatev1.FileInfo{Path: folder + name, Type: kind})
+	}
+	slices.SortFunc(reply.Files, func(x, y *sandgatev1.FileInfo) int { return strings.Compare(x.GetPath(), y.GetPath()) })
 	return reply, nil
 }
 

@@ -3,13 +3,8 @@ package guest
 import (
 	"errors"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
-	"google.golang.org/protobuf/types/known/timestamppb"
-
-	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
 
 // directory is an open directory of the user's. What is done by it is done in it, wherever the names
@@ -108,36 +103,6 @@ func (d directory) statIn(name string) (unix.Stat_t, error) {
 	err := unix.Fstatat(int(d), name, &stat, unix.AT_SYMLINK_NOFOLLOW)
 	return stat, err
 }
-
-// describe returns what the API says of what is in the directory under a name, and known as path.
-func (d directory) describe(name, path string) (*sandgatev1.FileInfo, error) {
-	stat, err := d.statIn(name)
-	if err != nil {
-		return nil, err
-	}
-	info := &sandgatev1.FileInfo{
-		Path:       validText(path),
-		Type:       sandgatev1.FileType_FILE_TYPE_OTHER,
-		Size:       stat.Size,
-		Mode:       stat.Mode & 0o777,
-		ModifiedAt: timestamppb.New(time.Unix(stat.Mtim.Unix())),
-	}
-	switch stat.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		info.Type = sandgatev1.FileType_FILE_TYPE_FILE
-	case unix.S_IFDIR:
-		info.Type = sandgatev1.FileType_FILE_TYPE_DIRECTORY
-	case unix.S_IFLNK:
-		info.Type = sandgatev1.FileType_FILE_TYPE_SYMLINK
-		target := make([]byte, unix.PathMax)
-		n, _ := unix.Readlinkat(int(d), name, target) // it may be no link any more
-		info.SymlinkTarget = validText(string(target[:max(n, 0)]))
-	}
-	return info, nil
-}
-
-// validText is text that a message can hold.
-func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // read returns the next names in the directory, in no order, and none at its end. It needs the
 // buffer.

@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
@@ -187,48 +186,6 @@ func (p pending) finish(err error) error {
 		return errors.Join(err, os.Remove(p.file.Name()))
 	}
 	return nil
-}
-
-// openInfo describes an open regular file under the name that it has or will have.
-func openInfo(path string, file *os.File) (*sandgatev1.FileInfo, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	return &sandgatev1.FileInfo{
-		Path:       validText(path),
-		Type:       sandgatev1.FileType_FILE_TYPE_FILE,
-		Size:       info.Size(),
-		Mode:       uint32(info.Mode().Perm()),
-		ModifiedAt: timestamppb.New(info.ModTime()),
-	}, nil
-}
-
-// describe returns what the API says of a file.
-func (s *fileService) describe(ctx context.Context, path string) (info *sandgatev1.FileInfo, err error) {
-	err = s.guest.asUser(ctx, func() error {
-		in, name, err := s.guest.parent(path)
-		if err != nil {
-			return err
-		}
-		defer in.close()
-		info, err = in.describe(name, path)
-		return err
-	})
-	return info, err
-}
-
-// Stat describes a file.
-func (s *fileService) Stat(ctx context.Context, req *sandgatev1.StatRequest) (*sandgatev1.StatResponse, error) {
-	path, err := s.guest.checked(req.GetPath())
-	if err != nil {
-		return nil, err
-	}
-	info, err := s.describe(ctx, path)
-	if err != nil {
-		return nil, fileError(path, err)
-	}
-	return &sandgatev1.StatResponse{File: info}, nil
 }
 
 // Move moves a file or directory.
