@@ -44,11 +44,11 @@ func (g *Guest) checkDirectory(d directory, path string) error {
 // parent opens the directory that the last name of a path is in, and returns that name, which "." is
 // for the root.
 func (g *Guest) parent(path string) (directory, string, error) {
-	above, name := filepath.Split(path)
-	if name == "" {
+	name := filepath.Base(path)
+	if name == "/" {
 		name = "."
 	}
-	d, err := g.openDirectory(above, toUse)
+	d, err := g.openDirectory(filepath.Dir(path), toUse)
 	return d, name, err
 }
 
