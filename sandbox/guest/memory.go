@@ -106,6 +106,9 @@ func (m *memoryWatch) watch(ctx context.Context) {
 	defer timer.Stop()
 	buf := make([]byte, 2048)
 	var since time.Time // when it began to be too much; zero while it is not
+	var first int64     // how much it was then
+	freed := new(atomic.Bool) // whether the last removal of shared memory has ended
+	freed.Store(true)
 	for {
 		select {
 		case <-ctx.Done():
@@ -125,21 +128,42 @@ func (m *memoryWatch) watch(ctx context.Context) {
 			since = time.Time{}
 			continue
 		}
-		m.killed.Add(1)
+		// What no process holds any more is not the next call's fault: it goes before anybody is ended
+		// for it, unless the memory grows on meanwhile.
+		late := !since.IsZero() && time.Since(since) > releaseTime && (freed.Load() || used > first+growth)
 		switch {
-		case swarm || (!since.IsZero() && time.Since(since) > releaseTime):
+		case swarm || late:
+			m.killed.Add(1)
 			killAll()                 // it grows faster than it can be looked at
 			removeShared(ctx, m.user) // what no process holds is freed by nobody else
 			since = time.Time{}
 		case since.IsZero():
-			since = time.Now()
+			m.killed.Add(1)
+			since, first = time.Now(), used
 			killGreatest()
+			if freed.Load() {
+				freed = m.freeShared(ctx)
+			}
 		}
 	}
 }
 
-// releaseTime is how long the memory of what was killed may take to come back.
-const releaseTime = 100 * time.Millisecond
+// freeShared removes what no process holds beside the watch, and reports when it is through.
+func (m *memoryWatch) freeShared(ctx context.Context) *atomic.Bool {
+	freed := new(atomic.Bool)
+	m.running.Go(func() {
+		removeShared(ctx, m.user)
+		freed.Store(true)
+	})
+	return freed
+}
+
+const (
+	// releaseTime is how long the memory of what was killed may take to come back.
+	releaseTime = 100 * time.Millisecond
+	// growth is how much more than that is taken for somebody's asking on.
+	growth = 32 << 20
+)
 
 // The number of processes from which on looking at each takes too long. gVisor counts the memory of
 // a growing swarm late, some hundred MiB at a time, so that less is allowed to one. A fork with numpy
