@@ -105,8 +105,8 @@ func (m *memoryWatch) watch(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	buf := make([]byte, 2048)
-	var since time.Time // when it began to be too much; zero while it is not
-	var first int64     // how much it was then
+	var since time.Time       // when it began to be too much; zero while it is not
+	var first int64           // how much it was then
 	freed := new(atomic.Bool) // whether the last removal of shared memory has ended
 	freed.Store(true)
 	for {
