@@ -99,6 +99,7 @@ func finish(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
+	err = whyEnded(ctx, err)
 	callFrom(ctx).noteError(err)
 	return wireError(err)
 }

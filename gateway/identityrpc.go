@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -47,7 +48,13 @@ func (s *identities) createToken(ctx context.Context, req *sandgatev1.CreateToke
 	}
 	text, made, err := s.minter.NewToken(maker, identity.Narrow{
 		Session: req.GetSessionId(), Scopes: req.GetScopes(), Tools: req.GetTools(), Life: req.GetLifetime().AsDuration(),
+		Budget: identity.Budget{
+			Calls: req.GetBudget().GetCalls(), CPUSeconds: req.GetBudget().GetCpuSeconds(), OutputBytes: req.GetBudget().GetOutputBytes(),
+		},
 	})
+	if errors.Is(err, identity.ErrDeep) {
+		return nil, Error(connect.CodeInvalidArgument, ReasonInvalidArgument, "Make it with a key, or with a token that has no budget.", err)
+	}
 	if err != nil {
 		return nil, Error(connect.CodePermissionDenied, ReasonTokenTooWide, "Ask for scopes and tools that WhoAmI shows.", err)
 	}

@@ -174,6 +174,12 @@ func (s *Sessions) Recover(ctx context.Context, reconcile func(keep func(sandbox
 // resume lists the sessions of the gateway before.
 func (s *Sessions) resume(all []*session) {
 	for _, sess := range all {
+		sess.account = s.opts.Accounts.Account(sess.tenant)
+		if sess.lost.Load() == nil {
+			hold(sess.account, sess.spec.Limits) // it is there, whatever the limits are now
+		} else {
+			sess.released.Store(true)
+		}
 		s.mu.Lock()
 		s.all[sess.owned()] = sess
 		s.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/sandgate/sandgate/gateway/identity"
+	"github.com/sandgate/sandgate/gateway/quota"
 	"github.com/sandgate/sandgate/sandbox"
 )
 
@@ -52,12 +53,20 @@ func NewSessions(opts SessionOptions) (*Sessions, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
+	if opts.Accounts == nil {
+		opts.Accounts = quota.NewFree()
+	}
+	if opts.Shared == nil {
+		opts.Shared = func() bool { return false }
+	}
 	s := &Sessions{
 		opts: opts,
 		base: time.Now(),
 		all:  make(map[owned]*session),
-		wake: make(chan struct{}, 1),
-		stop: make(chan struct{}),
+
+		pending: make(map[string]int),
+		wake:    make(chan struct{}, 1),
+		stop:    make(chan struct{}),
 
 		losses: newLosses(),
 	}
@@ -65,6 +74,7 @@ func NewSessions(opts SessionOptions) (*Sessions, error) {
 		return nil, fmt.Errorf("the default limits do not fit the operator's maximum: %w", err)
 	}
 	s.work.Go(s.keep)
+	s.work.Go(s.meter)
 	return s, nil
 }
 
@@ -75,13 +85,15 @@ func (s *Sessions) create(ctx context.Context, tenant string, spec sandbox.Spec,
 			return nil, err
 		}
 	}
-	if err := s.reserve(); err != nil {
+	account, err := s.reserve(tenant, spec.Limits)
+	if err != nil {
 		return nil, err
 	}
 	defer s.work.Done()
 	box, err := s.makeSandbox(ctx, spec)
 	if err != nil {
-		s.unreserve()
+		s.unreserve(tenant)
+		release(account, spec.Limits)
 		return nil, err
 	}
 	now := time.Now()
@@ -94,14 +106,16 @@ func (s *Sessions) create(ctx context.Context, tenant string, spec sandbox.Spec,
 		metadata:   maps.Clone(metadata),
 		created:    now,
 		hardExpiry: now.Add(lease.lifetime),
+		account:    account,
 		leave:      make(chan struct{}),
 		ended:      make(chan struct{}),
 	}
 	sess.idleTimeout.Store(int64(lease.idle))
 	sess.renewed.Store(int64(now.Sub(s.base)))
 	if err := s.persist(ctx, sess); err != nil {
-		s.unreserve()
+		s.unreserve(tenant)
 		s.discard(sess)
+		sess.release()
 		return nil, err
 	}
 	if !s.adopt(sess) {
@@ -129,35 +143,6 @@ func (s *Sessions) makeSandbox(ctx context.Context, spec sandbox.Spec) (sandbox.
 	}
 }
 
-// reserve counts a session that is about to be made, so that two cannot share the last place.
-func (s *Sessions) reserve() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return errDraining()
-	}
-	running := s.pending
-	for _, sess := range s.all {
-		if sess.lost.Load() == nil {
-			running++
-		}
-	}
-	if running >= s.opts.MaxSessions {
-		return Errorf(connect.CodeResourceExhausted, ReasonTooManySessions,
-			"Delete a session that is no longer needed, or try again later.",
-			"this gateway runs at most %d sessions at once", s.opts.MaxSessions)
-	}
-	s.pending++
-	s.work.Add(1)
-	return nil
-}
-
-func (s *Sessions) unreserve() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pending--
-}
-
 // persist writes a new session to the store.
 func (s *Sessions) persist(ctx context.Context, sess *session) error {
 	row, err := s.row(sess)
@@ -172,7 +157,7 @@ func (s *Sessions) persist(ctx context.Context, sess *session) error {
 func (s *Sessions) adopt(sess *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pending--
+	s.madeLocked(sess.tenant)
 	s.all[sess.owned()] = sess
 	if s.closed {
 		s.endLocked(sess)
@@ -227,7 +212,11 @@ func (s *Sessions) endLocked(sess *session) {
 	s.work.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
+		if sess.lost.Load() == nil && sess.sandbox != nil {
+			sess.measure() // what was used since the last look
+		}
 		s.forget(ctx, sess)
+		sess.release()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.all, sess.owned())
@@ -237,6 +226,7 @@ func (s *Sessions) endLocked(sess *session) {
 
 // watch waits for the end of a session or of its sandbox, whichever comes first.
 func (s *Sessions) watch(sess *session) {
+	s.work.Go(sess.measure)
 	select {
 	case <-sess.leave:
 		return
@@ -264,6 +254,7 @@ func (s *Sessions) lose(sess *session, cause, reason string) {
 	if !s.markLost(sess, reason) {
 		return
 	}
+	sess.release() // nothing is left of it but what its tenant is told
 	s.losses.WithLabelValues(cause).Inc()
 	s.opts.Logger.Warn("a session is lost", "session", shown(sess.id), "sandbox", sess.sandboxID, "reason", reason)
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)

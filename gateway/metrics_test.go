@@ -206,7 +206,7 @@ func TestMetricsApart(t *testing.T) {
 			t.Errorf("%s %s: %d %s", test.method, test.path, status, body)
 		}
 	}
-	apart.wantMetrics(t, `sandgate_ready{check="accepting"} 1`, `sandgate_calls_max 512`, `sandgate_sessions_max 256`)
+	apart.wantMetrics(t, `sandgate_ready{check="accepting"} 1`, `sandgate_calls_max 2048`, `sandgate_sessions_max 256`)
 	g.client.CloseIdleConnections()
 	if err := errors.Join(g.server.Shutdown(t.Context()), <-served); err != nil {
 		t.Error(err)

@@ -16,7 +16,7 @@ func (s *Server) Mount(path string, handler http.Handler) {
 	if s.mounts == nil {
 		s.mounts = make(map[string]*route)
 	}
-	s.mounts[path] = &route{procedure: path, handler: handler}
+	s.mounts[path] = &route{procedure: path, handler: handler, kind: kindless}
 }
 
 // OnDrain has a function called when the server begins to end: it should make those requests end

@@ -24,26 +24,36 @@ const (
 // once makes a call that carries a call_id, or joins the one that there is, and follows it to its end.
 func (t *tools) once(ctx context.Context, made *made, progress progressFunc) (*sandgatev1.CallToolResponse, error) {
 	if t.journal == nil {
+		made.ticket.leave()
 		return nil, Errorf(connect.CodeUnimplemented, ReasonCallIDUnsupported,
 			"Leave call_id out. The call was not made.", "this gateway keeps no journal of calls")
 	}
 	outer := callFrom(ctx)
-	live, err := t.journal.Begin(ctx, journal.Request{
+	if err := outer.payer().room(); err != nil {
+		made.ticket.leave()
+		return nil, err
+	}
+	live, began, err := t.journal.Begin(ctx, journal.Request{
 		Tenant: principalOf(ctx).Tenant, CallID: made.request.GetCallId(), SessionID: made.request.GetSessionId(),
 		Tool: made.tool.Proto.GetName(), Hash: hashOf(made.request),
 	}, func(ctx context.Context, emit func(*structpb.Struct)) journal.Outcome {
 		// The work goes on when the caller leaves, so what it holds is its own.
-		inner := &call{id: outer.id, procedure: outer.procedure, principal: outer.principal}
+		inner := &call{id: outer.id, procedure: outer.procedure, principal: outer.principal, bill: outer.bill}
 		defer inner.end()
-		res, err := t.make(withCall(ctx, inner), made, func(_ int64, event *structpb.Struct) error {
+		defer made.ticket.leave()
+		res, err := t.make(made.ticket.bind(withCall(ctx, inner)), made, func(_ int64, event *structpb.Struct) error {
 			emit(event)
 			return nil
 		})
 		if err != nil {
 			return journal.Outcome{Failure: failureOf(err)}
 		}
+		outer.payer().keep(res)
 		return journal.Outcome{Result: res}
 	})
+	if !began {
+		made.ticket.leave() // whoever makes the call has a place of its own
+	}
 	if err != nil {
 		return nil, journalError(err)
 	}

@@ -21,6 +21,7 @@ import (
 type Registry struct {
 	catalog   *catalog.Catalog
 	access    access
+	gate      *turnstile // of the server; nil before there is one
 	tools     *tools
 	method    func(procedure string) protoreflect.MethodDescriptor // of the RPCs that may be added
 	validator protovalidate.Validator
@@ -37,6 +38,8 @@ type rpc struct {
 	handler func(options ...connect.HandlerOption) *connect.Handler
 	// last is the field that is set in the last message of its stream, nil where there is none.
 	last protoreflect.FieldDescriptor
+	// tool tells that it is one.
+	tool bool
 	// newRequest makes an empty request.
 	newRequest func() proto.Message
 	// invoke validates req and runs the RPC, giving emit every message that it produces. It is nil
@@ -118,7 +121,15 @@ func Stream[Req, Res any](r *Registry, procedure string, fn func(ctx context.Con
 		if err := r.admit(ctx, req); err != nil {
 			return err
 		}
-		return fn(ctx, req, send)
+		return fn(ctx, req, func(res *Res) error {
+			// What has no end, such as a flood, is ended here once there is nothing left for it.
+			if isLast(e, asMessage(res)) {
+				callFrom(ctx).chargeWork(e, asMessage(res))
+			} else if err := callFrom(ctx).spent(); err != nil && e.tool {
+				return err
+			}
+			return send(res)
+		})
 	}
 	e.handler = func(options ...connect.HandlerOption) *connect.Handler {
 		return connect.NewServerStreamHandlerSimple(procedure, func(ctx context.Context, req *Req, stream *connect.ServerStream[Res]) error {
@@ -226,6 +237,7 @@ func newRPC[Req, Res any](r *Registry, procedure string, clientStream, serverStr
 	e := &rpc{
 		procedure:  procedure,
 		method:     method,
+		tool:       catalog.Options(method).GetName() != "",
 		newRequest: func() proto.Message { return asMessage(new(Req)) },
 	}
 	if serverStream {

@@ -3,6 +3,8 @@ package gateway
 import (
 	"net/http"
 	"time"
+
+	"github.com/sandgate/sandgate/gateway/quota"
 )
 
 // replyWriter notes status and size of a reply, and bounds how long a client may take nothing.
@@ -49,6 +51,9 @@ func (w *replyWriter) Write(data []byte) (int, error) {
 	w.extend()
 	n, err := w.ResponseWriter.Write(data)
 	w.count += int64(n)
+	if w.call != nil {
+		w.call.bill.charge(quota.Output, int64(n))
+	}
 	return n, err
 }
 

@@ -19,6 +19,7 @@ func (s *Server) newRoutes() map[string]*route {
 	for procedure, e := range s.opts.Registry.rpcs {
 		routes[procedure] = &route{
 			procedure: procedure,
+			kind:      kindOf(procedure),
 			streams:   e.method.IsStreamingClient(),
 			enveloped: e.method.IsStreamingClient() || e.method.IsStreamingServer(),
 			gettable:  idempotency(e) == connect.IdempotencyNoSideEffects && !e.method.IsStreamingServer(),
@@ -33,7 +34,7 @@ func (s *Server) newRoutes() map[string]*route {
 	_, health := grpchealth.NewHandler(newHealth(s.ready, services), bounds)
 	for _, method := range []string{"Check", "Watch"} {
 		path := "/" + grpchealth.HealthV1ServiceName + "/" + method
-		routes[path] = &route{procedure: path, handler: health, enveloped: method == "Watch", public: true}
+		routes[path] = &route{procedure: path, handler: health, enveloped: method == "Watch", public: true, kind: kindless}
 	}
 	reflector := grpcreflect.NewStaticReflector(append(services, grpchealth.HealthV1ServiceName)...)
 	for _, name := range []string{grpcreflect.ReflectV1ServiceName, grpcreflect.ReflectV1AlphaServiceName} {
@@ -43,7 +44,7 @@ func (s *Server) newRoutes() map[string]*route {
 		}
 		_, handler := newHandler(reflector, bounds)
 		path := "/" + name + "/ServerReflectionInfo"
-		routes[path] = &route{procedure: path, streams: true, enveloped: true, handler: handler}
+		routes[path] = &route{procedure: path, streams: true, enveloped: true, handler: handler, kind: kindless}
 	}
 	return routes
 }

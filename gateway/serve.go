@@ -116,14 +116,22 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route, pr
 	start := time.Now()
 	c := &call{id: requestID(r.Header), procedure: target.procedure, principal: principal}
 	w.Header().Set(RequestIDHeader, c.id)
+	c.bill = s.gate.billOf(principal)
+	c.bill.writeHeaders(w.Header())
 	reply := newReplyWriter(w, r, c)
 	body := newBody(w, r.Body, target.streams)
 	defer body.stop()
-	refused := body.charge(s.held, r)
+	waiting, patient := patience(r.Context(), r.Header)
+	ticket, refused := s.gate.enter(waiting, c.bill, target.kind)
+	patient()
+	defer ticket.leave()
+	if refused == nil {
+		refused = body.charge(s.held, r)
+	}
 	if body.packed {
 		c.decoded = body.decoded
 	}
-	inner := r.WithContext(withCall(s.startSpan(r, target.procedure), c))
+	inner := r.WithContext(withCall(ticket.bind(s.startSpan(r, target.procedure)), c))
 	inner.Body = body
 	completed := false
 	defer func() {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/sandgate/sandgate/gateway/journal"
+	"github.com/sandgate/sandgate/gateway/quota"
 )
 
 // Bounds of the HTTP layer.
@@ -34,7 +36,7 @@ const (
 	writeTimeout       = time.Minute // for a client that takes nothing
 	maxConnections     = 4096
 	compressMinBytes   = 16 << 10 // below, compressing costs more than it saves
-	defaultMaxCalls    = 512
+	defaultMaxCalls    = 2048
 	forcedEnd          = 3 * time.Second // for calls to end once they are cancelled
 	connectionShutdown = 5 * time.Second
 )
@@ -51,8 +53,15 @@ type Options struct {
 	Journal *journal.Journal
 	// Logger gets one line a call. Nil means slog.Default.
 	Logger *slog.Logger
-	// MaxCalls bounds the calls that are served at once. Zero means 512.
+	// Accounts have what tenants use. Nil: nobody counts, and there are no limits.
+	Accounts Accounts
+	// Shared tells whether several tenants may come, so that none may take what others need. Nil: no.
+	Shared func() bool
+	// MaxCalls bounds the calls that are there at once, those included that wait. Zero means 2048.
 	MaxCalls int
+	// Places bound the calls of each kind that are served at once. Zero fields mean 512 that run
+	// something, 256 that touch files and 256 others.
+	Places Places
 	// AllowedHosts are the names, without port, under which the gateway may be addressed besides
 	// the loopback ones.
 	AllowedHosts []string
@@ -76,6 +85,12 @@ type Options struct {
 	maxMessageBytes int
 }
 
+// Places are how many calls of each kind are served at once.
+type Places struct {
+	// Run is for code and commands, Files for what reads and writes files, Control for all else.
+	Run, Files, Control int
+}
+
 // A Server serves a registry over Connect, gRPC and gRPC-Web on one port. Its methods may be called
 // by any number of goroutines.
 type Server struct {
@@ -88,6 +103,7 @@ type Server struct {
 	onDrain   []func()
 	ending    sync.Once // onDrain has been called
 	admission *admission
+	gate      *turnstile
 	held      *budget // of request bodies
 	ready     *readiness
 	metrics   *metrics
@@ -112,6 +128,8 @@ type route struct {
 	public bool
 	// gettable tells that the RPC may be called with GET.
 	gettable bool
+	// kind tells which places it needs.
+	kind quota.Kind
 }
 
 // NewServer makes a server. It starts nothing; Serve does.
@@ -128,9 +146,13 @@ func NewServer(opts Options) (*Server, error) {
 	if opts.Authenticator == nil {
 		opts.Authenticator = anyone{}
 	}
-	if opts.MaxCalls == 0 {
-		opts.MaxCalls = defaultMaxCalls
+	if opts.Accounts == nil {
+		opts.Accounts = quota.NewFree()
 	}
+	if opts.Shared == nil {
+		opts.Shared = func() bool { return false }
+	}
+	opts.MaxCalls = cmp.Or(opts.MaxCalls, defaultMaxCalls)
 	if opts.maxMessageBytes == 0 {
 		opts.maxMessageBytes = MaxMessageBytes
 	}
@@ -139,10 +161,13 @@ func NewServer(opts Options) (*Server, error) {
 		doors:     newDoors(opts.AllowedHosts, opts.AllowedOrigins),
 		access:    opts.Registry.access,
 		admission: newAdmission(opts.MaxCalls),
-		held:      &budget{most: maxHeldBytes},
-		errors:    connect.NewErrorWriter(),
-		log:       opts.Logger,
+		gate: &turnstile{accounts: opts.Accounts, turns: quota.NewTurns(cmp.Or(opts.Places.Control, defaultControlPlaces),
+			cmp.Or(opts.Places.Run, defaultRunPlaces), cmp.Or(opts.Places.Files, defaultFilePlaces), opts.Shared)},
+		held:   &budget{most: maxHeldBytes},
+		errors: connect.NewErrorWriter(),
+		log:    opts.Logger,
 	}
+	opts.Registry.gate = s.gate
 	s.ready = newReadiness(opts.Checks, s.admission, opts.Logger)
 	var err error
 	if opts.CertFile != "" || opts.KeyFile != "" {
@@ -225,6 +250,7 @@ func (s *Server) Serve(listener net.Listener) error {
 // ctx's error where calls had to be cancelled. The journal is drained with it. It leaves the sessions alone.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.admission.startDrain()
+	s.gate.turns.Close()
 	s.ending.Do(func() {
 		for _, end := range s.onDrain {
 			end()

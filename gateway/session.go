@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/sandgate/sandgate/gateway/quota"
 	"github.com/sandgate/sandgate/gateway/store"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox"
@@ -35,6 +36,10 @@ type session struct {
 	active      atomic.Int32           // calls that run now
 	dirty       atomic.Bool            // the store holds an older lease
 	lost        atomic.Pointer[string] // why the sandbox died; nil while it lives
+
+	account  *quota.Account // of its tenant
+	metered  metered
+	released atomic.Bool // it no longer counts for the account
 
 	ending bool          // guarded by Sessions.mu
 	leave  chan struct{} // closed when ending begins

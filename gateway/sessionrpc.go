@@ -33,6 +33,9 @@ func (s *Sessions) createSession(ctx context.Context, req *sandgatev1.CreateSess
 		return nil, Errorf(connect.CodePermissionDenied, ReasonSessionBound,
 			"Work in that session, or use a key.", "this token is for one session only")
 	}
+	if err := callFrom(ctx).spent(); err != nil {
+		return nil, err
+	}
 	spec, err := s.specFor(req)
 	if err != nil {
 		return nil, err

@@ -46,6 +46,11 @@ type SessionOptions struct {
 	Maximum sandbox.Limits
 	// Allow is asked before a session is made for a tenant. Its error is for the caller. Nil allows.
 	Allow func(tenant string) error
+	// Accounts have what tenants use. Nil: nobody counts, and there are no limits.
+	Accounts Accounts
+	// Shared tells whether several tenants may come: then none may have more sessions than it leaves
+	// room for, so that there is always one for whoever has none. Nil: no.
+	Shared func() bool
 	// MaxSessions bounds the running sessions, those being made included. Zero means 256.
 	MaxSessions int
 	// IdleTimeout is the lease of sessions that ask for none. Zero means [DefaultIdleTimeout].
@@ -67,7 +72,7 @@ type Sessions struct {
 
 	mu      sync.RWMutex
 	all     map[owned]*session // guarded by mu
-	pending int                // sessions being made; guarded by mu
+	pending map[string]int     // sessions being made, by tenant; guarded by mu
 	closed  bool               // guarded by mu
 
 	work sync.WaitGroup // every goroutine and every creation
@@ -142,7 +147,10 @@ func (s *Sessions) find(p *identity.Principal, id string) *session {
 func (s *Sessions) Counts() SessionCounts {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	counts := SessionCounts{Creating: s.pending}
+	counts := SessionCounts{}
+	for _, making := range s.pending {
+		counts.Creating += making
+	}
 	for _, sess := range s.all {
 		switch {
 		case sess.ending:

@@ -35,6 +35,7 @@ type made struct {
 	tool    *catalog.Tool
 	target  *rpc
 	message proto.Message
+	ticket  *ticket
 }
 
 func registerTools(r *Registry) {
@@ -90,11 +91,15 @@ func (t *tools) run(ctx context.Context, req *sandgatev1.CallToolRequest, progre
 	if err != nil {
 		return nil, err
 	}
-	do := t.make
+	ticket, err := t.registry.gate.enter(ctx, callFrom(ctx).payer(), kindOf(target.procedure))
+	if err != nil {
+		return nil, err
+	}
+	do := t.directly
 	if req.GetCallId() != "" {
 		do = t.once
 	}
-	res, err := do(ctx, &made{request: req, tool: tool, target: target, message: message}, progress)
+	res, err := do(ctx, &made{request: req, tool: tool, target: target, message: message, ticket: ticket}, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -102,12 +107,18 @@ func (t *tools) run(ctx context.Context, req *sandgatev1.CallToolRequest, progre
 	return res, nil
 }
 
+// directly makes a call that ends when its caller leaves.
+func (t *tools) directly(ctx context.Context, made *made, progress progressFunc) (*sandgatev1.CallToolResponse, error) {
+	defer made.ticket.leave()
+	return t.make(made.ticket.bind(ctx), made, progress)
+}
+
 // make makes a call.
 func (t *tools) make(ctx context.Context, made *made, progress progressFunc) (*sandgatev1.CallToolResponse, error) {
 	outcome := &outcome{streaming: made.tool.Method.IsStreamingServer(), renderer: t.renderer(made.tool), progress: progress}
 	start := time.Now()
 	if err := made.target.invoke(ctx, made.message, outcome.add); err != nil {
-		return nil, err
+		return nil, whyEnded(ctx, err)
 	}
 	res, err := outcome.response(time.Since(start))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 )
 
 // GuestURL is the base URL under which a sandbox's services answer through its Transport. The host
@@ -57,6 +58,21 @@ type Sandbox interface {
 	// ends; in the latter case the engine's reaper finishes the work. Calls after the first wait
 	// for the same end.
 	Close(ctx context.Context) error
+}
+
+// Usage is what a sandbox uses, as its host counts it.
+type Usage struct {
+	// CPU is the processor time that it has used since it was made.
+	CPU time.Duration
+	// MemoryBytes is the memory that it holds now, files in memory included.
+	MemoryBytes int64
+}
+
+// A Meter is a sandbox whose use can be measured from outside. Its method may be called by any number
+// of goroutines.
+type Meter interface {
+	// Usage returns what the sandbox uses. It fails where the sandbox has ended.
+	Usage(ctx context.Context) (Usage, error)
 }
 
 // A Driver makes sandboxes. Its method may be called by any number of goroutines.

@@ -18,6 +18,7 @@ const maxReplyBytes = 64 << 20
 type client struct {
 	sessions  sandgatev1connect.SessionServiceClient
 	identity  sandgatev1connect.IdentityServiceClient
+	usage     sandgatev1connect.UsageServiceClient
 	tools     sandgatev1connect.ToolServiceClient
 	python    sandgatev1connect.PythonServiceClient
 	processes sandgatev1connect.ProcessServiceClient
@@ -90,6 +91,7 @@ func newClientOver(httpClient connect.HTTPClient, base string) *client {
 	return &client{
 		sessions:  sandgatev1connect.NewSessionServiceClient(httpClient, base, options),
 		identity:  sandgatev1connect.NewIdentityServiceClient(httpClient, base, options),
+		usage:     sandgatev1connect.NewUsageServiceClient(httpClient, base, options),
 		tools:     sandgatev1connect.NewToolServiceClient(httpClient, base, options),
 		python:    sandgatev1connect.NewPythonServiceClient(httpClient, base, options),
 		processes: sandgatev1connect.NewProcessServiceClient(httpClient, base, options),

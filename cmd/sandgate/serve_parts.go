@@ -16,6 +16,7 @@ import (
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/gateway/journal"
+	"github.com/sandgate/sandgate/gateway/quota"
 	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/docker"
 	"github.com/sandgate/sandgate/sandbox/guest/health"
@@ -29,6 +30,7 @@ type gatewayParts struct {
 	runtime  string
 	state    *stateDir
 	keys     *keyParts
+	ledger   *quota.Ledger
 	calls    *journal.Journal
 	driver   *docker.Driver
 	sessions *gateway.Sessions
@@ -47,7 +49,7 @@ type gatewayParts struct {
 func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, tracer trace.Tracer) (*gatewayParts, error) {
 	g := &gatewayParts{cfg: cfg, log: log, tracer: tracer}
 	for _, open := range []func(context.Context) error{
-		g.openState, g.openKeys, g.probePort, g.inspectHost, g.openDriver, g.openSessions, g.openPool, g.openServer,
+		g.openState, g.openKeys, g.probePort, g.openLedger, g.inspectHost, g.openDriver, g.openSessions, g.openPool, g.openServer,
 	} {
 		err := open(ctx)
 		if err == nil {
@@ -118,6 +120,21 @@ func (g *gatewayParts) openKeys(ctx context.Context) (err error) {
 	return g.keys.watch(ctx, g.log)
 }
 
+// openLedger reads what tenants have used.
+func (g *gatewayParts) openLedger(ctx context.Context) (err error) {
+	if g.ledger, err = quota.NewLedger(ctx, g.keys.db, g.keys.ring, g.log); err != nil {
+		return err
+	}
+	g.undo.add("write what was used", func(context.Context) error {
+		g.ledger.Close()
+		return nil
+	})
+	return nil
+}
+
+// shared tells whether several tenants may come.
+func (g *gatewayParts) shared() bool { return len(g.keys.ring.Tenants()) > 1 }
+
 // openSessions takes over what an earlier gateway left.
 func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 	if err := g.tenantsFit(""); err != nil {
@@ -133,6 +150,8 @@ func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 			return pool.Create(ctx, spec)
 		}),
 		Store:       g.keys.db,
+		Accounts:    g.ledger,
+		Shared:      g.shared,
 		Allow:       g.tenantsFit,
 		Runtime:     g.runtime,
 		Templates:   templates(),
@@ -200,7 +219,7 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		return err
 	}
 	g.undo.add("close the journal", g.calls.Drain) // the server has, unless it was not made
-	registry, err := newRegistry(g.sessions, g.keys.gate, g.calls)
+	registry, err := newRegistry(g.sessions, g.keys.gate, g.calls, g.ledger)
 	if err != nil {
 		return err
 	}
@@ -209,6 +228,8 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		Authenticator:  g.keys.gate,
 		Journal:        g.calls,
 		Sessions:       g.sessions,
+		Accounts:       g.ledger,
+		Shared:         g.shared,
 		Logger:         g.log,
 		AllowedHosts:   g.cfg.AllowedHosts,
 		AllowedOrigins: g.cfg.AllowedOrigins,

@@ -8,17 +8,19 @@ import (
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/journal"
+	"github.com/sandgate/sandgate/gateway/quota"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 	"github.com/sandgate/sandgate/pyrunner"
 )
 
 // newRegistry returns every service of the API, ready to be served. It fails when an RPC of the
 // API is registered by nobody, or wrongly.
-func newRegistry(sessions *gateway.Sessions, gate *identity.Gate, calls *journal.Journal) (*gateway.Registry, error) {
+func newRegistry(sessions *gateway.Sessions, gate *identity.Gate, calls *journal.Journal, ledger *quota.Ledger) (*gateway.Registry, error) {
 	registry := gateway.NewRegistry()
 	sessions.Register(registry)
 	gateway.RegisterIdentity(registry, gate, sessions)
 	gateway.RegisterCalls(registry, calls)
+	gateway.RegisterUsage(registry, ledger)
 	registerPython(registry, pyrunner.NewPython(sessions))
 	registerProcesses(registry, pyrunner.NewProcess(sessions))
 	registerFiles(registry, fileserver.New(sessions))

@@ -15,6 +15,7 @@ import (
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/gateway/journal"
+	"github.com/sandgate/sandgate/gateway/quota"
 	api "github.com/sandgate/sandgate/proto"
 	"github.com/sandgate/sandgate/sandbox"
 )
@@ -30,6 +31,11 @@ func TestEveryRPCIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = keys.Close() })
+	ledger, err := quota.NewLedger(t.Context(), keys.db, keys.ring, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(ledger.Close)
 	sessions, err := gateway.NewSessions(gateway.SessionOptions{
 		Driver: sandbox.DriverFunc(func(context.Context, sandbox.Spec) (sandbox.Sandbox, error) {
 			return nil, errors.New("this test makes no sandbox")
@@ -45,7 +51,7 @@ func TestEveryRPCIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = calls.Drain(context.Background()) })
-	registry, err := newRegistry(sessions, keys.gate, calls)
+	registry, err := newRegistry(sessions, keys.gate, calls, ledger)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,6 +85,10 @@ used like one: SANDGATE_KEY=TOKEN, or Authorization: Bearer TOKEN.`,
 	flags.StringSliceVar(&req.Scopes, "scopes", nil, "what it may do, comma-separated (default what you may)")
 	flags.StringSliceVar(&req.Tools, "tools", nil, "the tools it may call, comma-separated (default what you may)")
 	flags.StringVar(&lifetime, "lifetime", "", "how long it lasts, at most 24h (default 15m)")
+	budget := &sandgatev1.TokenBudget{}
+	flags.Int64Var(&budget.Calls, "calls", 0, "how many calls may run something or touch files with it (default what you may)")
+	flags.Int64Var(&budget.CpuSeconds, "cpu-seconds", 0, "how much processor time they may take (default what you may)")
+	flags.Var(&sizeFlag{&budget.OutputBytes}, "output-bytes", "how many bytes of replies it may get (default what you may)")
 	cmd.RunE = interruptible(func(ctx context.Context, _ []string) error {
 		if lifetime != "" {
 			life, err := config.ParseSpan(lifetime)
@@ -92,6 +96,9 @@ used like one: SANDGATE_KEY=TOKEN, or Authorization: Bearer TOKEN.`,
 				return usagef("--lifetime %q is no length of time from 1s to 24h", lifetime)
 			}
 			req.Lifetime = durationpb.New(life)
+		}
+		if budget.GetCalls() != 0 || budget.GetCpuSeconds() != 0 || budget.GetOutputBytes() != 0 {
+			req.Budget = budget
 		}
 		c, err := a.client()
 		if err != nil {

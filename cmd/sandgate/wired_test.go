@@ -24,6 +24,7 @@ import (
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/journal"
+	"github.com/sandgate/sandgate/gateway/quota"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox/sandboxtest"
 )
@@ -31,6 +32,7 @@ import (
 // wired is a gateway whose parts are joined as serve joins them, with sandboxes that have no wall.
 type wired struct {
 	keys   *keyParts
+	ledger *quota.Ledger
 	server *gateway.Server
 }
 
@@ -44,8 +46,13 @@ func newWired(t *testing.T) *wired {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = keys.Close() })
+	ledger, err := quota.NewLedger(t.Context(), keys.db, keys.ring, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(ledger.Close)
 	sessions, err := gateway.NewSessions(gateway.SessionOptions{
-		Driver: &sandboxtest.Fake{}, Store: keys.db, Runtime: "runc", Templates: templates(), Logger: slog.New(slog.DiscardHandler),
+		Driver: &sandboxtest.Fake{}, Store: keys.db, Accounts: ledger, Runtime: "runc", Templates: templates(), Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -56,17 +63,17 @@ func newWired(t *testing.T) *wired {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = calls.Drain(context.Background()) })
-	registry, err := newRegistry(sessions, keys.gate, calls)
+	registry, err := newRegistry(sessions, keys.gate, calls, ledger)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server, err := gateway.NewServer(gateway.Options{
-		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Journal: calls, Logger: slog.New(slog.DiscardHandler),
+		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Journal: calls, Accounts: ledger, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &wired{keys: keys, server: server}
+	return &wired{keys: keys, ledger: ledger, server: server}
 }
 
 // key makes a key that the gateway knows when it returns.

@@ -27,9 +27,28 @@ type Principal struct {
 	Session string
 	// Expires is when it ends. Zero: never.
 	Expires time.Time
+	// Budgets are what it may use besides what its tenant may: its own and those of the tokens that it
+	// was made of. None: it has no bounds of its own.
+	Budgets []Spending
 	// Key is the key that it goes back to, with which it ends: [Vouched] for somebody whom a
 	// [Verifier] let in, empty for whoever calls a gateway without keys.
 	Key string
+}
+
+// Budget is what may be used with a token. Zero fields do not bound.
+type Budget struct {
+	// Calls bounds the calls that run something or touch files, CPUSeconds their processor time,
+	// OutputBytes the bytes of replies.
+	Calls, CPUSeconds, OutputBytes int64
+}
+
+// A Spending is a budget with whom it belongs to.
+type Spending struct {
+	// ID is that of the token, Expires when it ends.
+	ID      string
+	Expires time.Time
+	// Budget is what it may use.
+	Budget Budget
 }
 
 // Vouched stands for a key where somebody else vouched for the caller.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
@@ -35,7 +36,21 @@ type claims struct {
 	Scopes  *[]string `json:"scopes,omitempty"`
 	Tools   *[]string `json:"tools,omitempty"`
 	Expires int64     `json:"exp"` // seconds since 1970
+	// Budgets are the token's own and those of the tokens that it was made of.
+	Budgets []spending `json:"budgets,omitempty"`
 }
+
+// spending is a budget as a token writes it.
+type spending struct {
+	ID          string `json:"id"`
+	Expires     int64  `json:"exp"`
+	Calls       int64  `json:"calls,omitempty"`
+	CPUSeconds  int64  `json:"cpu_seconds,omitempty"`
+	OutputBytes int64  `json:"output_bytes,omitempty"`
+}
+
+// maxBudgets bounds how many tokens with budgets are made of one another.
+const maxBudgets = 8
 
 // Narrow says what a token is for. It is always within what its maker may do.
 type Narrow struct {
@@ -43,6 +58,8 @@ type Narrow struct {
 	Session string
 	// Scopes and Tools bound it. Empty: those of its maker.
 	Scopes, Tools []string
+	// Budget is what may be used with it, and with those that are made of it.
+	Budget Budget
 	// Life is how long it lasts, at most [MaxTokenLife]. Zero: [DefaultTokenLife]. It ends with its
 	// maker in any case.
 	Life time.Duration
@@ -50,6 +67,9 @@ type Narrow struct {
 
 // ErrWider is returned where somebody asks for a token that may do more than they may.
 var ErrWider = errors.New("a token can only do less than who makes it, and this one asks for more")
+
+// ErrDeep is returned for a token that has the budgets of too many others.
+var ErrDeep = errors.New("it would be made of too many tokens with budgets of their own")
 
 // NewToken makes a token that may do what maker may, and no more than narrow says.
 func NewToken(pepper Pepper, maker *Principal, narrow Narrow, now time.Time) (text string, made *Principal, err error) {
@@ -68,12 +88,20 @@ func NewToken(pepper Pepper, maker *Principal, narrow Narrow, now time.Time) (te
 	if narrow.Session != "" {
 		p.Session = narrow.Session
 	}
+	p.Budgets = slices.Clip(maker.Budgets)
+	if narrow.Budget != (Budget{}) {
+		p.Budgets = append(p.Budgets, Spending{ID: p.ID, Expires: p.Expires, Budget: narrow.Budget})
+	}
+	if len(p.Budgets) > maxBudgets {
+		return "", nil, ErrDeep
+	}
 	wider := !maker.Sees(p.Session) || len(p.Scopes) < len(narrow.Scopes) || len(p.Tools) < len(narrow.Tools)
 	if wider {
 		return "", nil, ErrWider
 	}
 	body, err := json.Marshal(claims{
 		ID: p.ID, Key: p.Key, Tenant: p.Tenant, Session: p.Session, Scopes: listed(p.Scopes), Tools: listed(p.Tools), Expires: p.Expires.Unix(),
+		Budgets: written(p.Budgets),
 	})
 	if err != nil {
 		return "", nil, err
@@ -99,6 +127,11 @@ func readToken(pepper Pepper, text string) (*Principal, bool) {
 		return nil, false
 	}
 	p := &Principal{Tenant: c.Tenant, ID: c.ID, Session: c.Session, Key: c.Key, Expires: time.Unix(c.Expires, 0)}
+	for _, b := range c.Budgets {
+		p.Budgets = append(p.Budgets, Spending{
+			ID: b.ID, Expires: time.Unix(b.Expires, 0), Budget: Budget{Calls: b.Calls, CPUSeconds: b.CPUSeconds, OutputBytes: b.OutputBytes},
+		})
+	}
 	if c.Scopes != nil {
 		p.Scopes = append([]string{}, *c.Scopes...)
 	}
@@ -106,6 +139,15 @@ func readToken(pepper Pepper, text string) (*Principal, bool) {
 		p.Tools = append([]string{}, *c.Tools...)
 	}
 	return p, true
+}
+
+// written returns budgets as a token writes them.
+func written(budgets []Spending) []spending {
+	var all []spending
+	for _, b := range budgets {
+		all = append(all, spending{b.ID, b.Expires.Unix(), b.Budget.Calls, b.Budget.CPUSeconds, b.Budget.OutputBytes})
+	}
+	return all
 }
 
 // unrestricted returns nil for an empty list, which is how an operator or a caller writes "all".

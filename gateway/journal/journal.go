@@ -150,18 +150,19 @@ func New(ctx context.Context, opts Options) (*Journal, error) {
 }
 
 // Begin runs a call, unless it was begun before: then it joins it, or finds how it ended. What it
-// returns can be followed. ctx bounds nothing but the wait for the store; its values are the call's.
-func (j *Journal) Begin(ctx context.Context, req Request, run Run) (*Live, error) {
+// returns can be followed; began tells whether run is called. ctx bounds nothing but the wait for the store; its values are the call's.
+func (j *Journal) Begin(ctx context.Context, req Request, run Run) (l *Live, began bool, err error) {
 	if strings.HasPrefix(req.CallID, idPrefix) {
-		return nil, ErrReserved
+		return nil, false, ErrReserved
 	}
 	l, first, err := j.claim(req)
 	if err != nil || !first {
-		return l, err
+		return l, false, err
 	}
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	kept, began, err := j.store.BeginCall(within, l.row)
+	var kept store.Call
+	kept, began, err = j.store.BeginCall(within, l.row)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("%w: %w", ErrUnwritten, err)
@@ -172,10 +173,10 @@ func (j *Journal) Begin(ctx context.Context, req Request, run Run) (*Live, error
 	if !began || err != nil {
 		j.forget(l)
 		j.running.Done()
-		return l, err
+		return l, false, err
 	}
 	go j.run(context.WithoutCancel(ctx), l, run)
-	return l, nil
+	return l, true, nil
 }
 
 // claim returns the call of a request that runs, or one that is the caller's to run.

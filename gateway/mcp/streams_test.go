@@ -93,6 +93,7 @@ func TestServeInASession(t *testing.T) {
 		t.Errorf("the call was in %s", got)
 	}
 	g.engine.all()[0].die(sandbox.ErrLost)
+	until(t, "the loss of the session", func() bool { return g.sessions.Counts().Lost == 1 })
 	for range 2 { // no other is made in its place
 		if text, res := c.tool(t, "python_run", map[string]any{"code": "box"}); !res.IsError || !strings.Contains(text, "("+gateway.ReasonSessionLost+")\nThe session that this connection was given is gone") {
 			t.Errorf("%q", text)

@@ -177,3 +177,47 @@ func oldCalls(t *testing.T, source string) {
 		}
 	}
 }
+
+func usage(t *testing.T, source string) {
+	t.Helper()
+	hour := time.Unix(1_700_000_000, 0).Truncate(time.Hour)
+	add := store.Usage{Account: "acme", Window: hour, Amounts: [5]int64{1, 2, 3, 4, 1 << 40}}
+	next := store.Usage{Account: "acme", Window: hour.Add(time.Hour), Amounts: [5]int64{1}}
+	other := store.Usage{Account: "b", Window: hour, Amounts: [5]int64{5}}
+	a, b := open(t, source, "a"), open(t, source, "b")
+	do(t, a.AddUsage(t.Context(), []store.Usage{add, next}), b.AddUsage(t.Context(), []store.Usage{add, other}), a.Close())
+	sum := add
+	sum.Amounts = [5]int64{2, 4, 6, 8, 1 << 41}
+	read := func(account string, since time.Time, want ...store.Usage) {
+		t.Helper()
+		got, err := b.UsageSince(t.Context(), account, since)
+		do(t, err)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q since %s (-want +got):\n%s", account, since, diff)
+		}
+	}
+	read("", hour, sum, other, next)
+	read("acme", hour, sum, next)
+	read("acme", hour.Add(time.Second), next)
+	do(t, b.ForgetUsage(t.Context(), hour.Add(time.Second)))
+	read("", time.Time{}, next)
+}
+
+func keptResults(t *testing.T, source string) {
+	t.Helper()
+	db := open(t, source, "a")
+	for i, size := range []int{10, 20, 40} {
+		call := exampleCall(i)
+		if i == 2 {
+			call.Tenant = "other"
+		}
+		begin(t, db, call)
+		call.State, call.Result, call.EndedAt = store.CallEnded, make([]byte, size), call.CreatedAt
+		do(t, db.EndCall(t.Context(), call))
+	}
+	got, err := db.KeptResults(t.Context())
+	do(t, err)
+	if diff := cmp.Diff(map[string]int64{"acme": 30, "other": 40}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

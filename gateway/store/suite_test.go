@@ -39,6 +39,8 @@ func TestStore(t *testing.T) {
 				{"calls with NUL bytes", nulCalls},
 				{"a page of calls", pageOfCalls},
 				{"old calls", oldCalls},
+				{"what was used", usage},
+				{"what is kept", keptResults},
 			} {
 				t.Run(test.name, func(t *testing.T) { test.run(t, newSource(t)) })
 			}

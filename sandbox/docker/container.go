@@ -31,6 +31,9 @@ type instance struct {
 	err      error         // written before done is closed
 	gone     chan struct{} // closed when the removal is over
 	goneErr  error         // written before gone is closed
+
+	countersOnce sync.Once
+	counters     counters // where its use is read; written by countersOnce
 }
 
 func (d *Driver) newContainer(name string, uid int, spec sandbox.Spec) *instance {

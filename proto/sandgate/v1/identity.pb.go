@@ -227,7 +227,9 @@ type CreateTokenRequest struct {
 	// The tools that it may call. Empty: those that its maker may call.
 	Tools []string `protobuf:"bytes,3,rep,name=tools,proto3" json:"tools,omitempty"`
 	// How long it lasts, at most 24 hours. Not set: 15 minutes. It ends with its maker in any case.
-	Lifetime      *durationpb.Duration `protobuf:"bytes,4,opt,name=lifetime,proto3" json:"lifetime,omitempty"`
+	Lifetime *durationpb.Duration `protobuf:"bytes,4,opt,name=lifetime,proto3" json:"lifetime,omitempty"`
+	// What may be used with it, and with the tokens that are made of it. Not set: what its maker may use.
+	Budget        *TokenBudget `protobuf:"bytes,5,opt,name=budget,proto3" json:"budget,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -290,6 +292,78 @@ func (x *CreateTokenRequest) GetLifetime() *durationpb.Duration {
 	return nil
 }
 
+func (x *CreateTokenRequest) GetBudget() *TokenBudget {
+	if x != nil {
+		return x.Budget
+	}
+	return nil
+}
+
+// TokenBudget bounds what may be used with a token over its life, besides what its tenant may use. A
+// field that is zero does not bound.
+type TokenBudget struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Calls that run something or touch files.
+	Calls int64 `protobuf:"varint,1,opt,name=calls,proto3" json:"calls,omitempty"`
+	// Processor time of what is run, in seconds, by the receipts of calls.
+	CpuSeconds int64 `protobuf:"varint,2,opt,name=cpu_seconds,json=cpuSeconds,proto3" json:"cpu_seconds,omitempty"`
+	// Bytes of replies.
+	OutputBytes   int64 `protobuf:"varint,3,opt,name=output_bytes,json=outputBytes,proto3" json:"output_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenBudget) Reset() {
+	*x = TokenBudget{}
+	mi := &file_sandgate_v1_identity_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenBudget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenBudget) ProtoMessage() {}
+
+func (x *TokenBudget) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_identity_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenBudget.ProtoReflect.Descriptor instead.
+func (*TokenBudget) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_identity_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TokenBudget) GetCalls() int64 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *TokenBudget) GetCpuSeconds() int64 {
+	if x != nil {
+		return x.CpuSeconds
+	}
+	return 0
+}
+
+func (x *TokenBudget) GetOutputBytes() int64 {
+	if x != nil {
+		return x.OutputBytes
+	}
+	return 0
+}
+
 // CreateTokenResponse is a token.
 type CreateTokenResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -303,7 +377,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_sandgate_v1_identity_proto_msgTypes[4]
+	mi := &file_sandgate_v1_identity_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -315,7 +389,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sandgate_v1_identity_proto_msgTypes[4]
+	mi := &file_sandgate_v1_identity_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -328,7 +402,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_sandgate_v1_identity_proto_rawDescGZIP(), []int{4}
+	return file_sandgate_v1_identity_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateTokenResponse) GetToken() string {
@@ -364,14 +438,21 @@ const file_sandgate_v1_identity_proto_rawDesc = "" +
 	"\n" +
 	"session_id\x18\a \x01(\tR\tsessionId\x129\n" +
 	"\n" +
-	"expires_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xdb\x01\n" +
+	"expires_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x8d\x02\n" +
 	"\x12CreateTokenRequest\x12&\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12*\n" +
 	"\x06scopes\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10 \x18\x01\"\x06r\x04\x10\x01\x18@R\x06scopes\x12(\n" +
 	"\x05tools\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10d\x18\x01\"\x06r\x04\x10\x01\x18@R\x05tools\x12G\n" +
 	"\blifetime\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
-	"\"\x04\b\x80\xa3\x052\x02\b\x01R\blifetime\"a\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b\x01R\blifetime\x120\n" +
+	"\x06budget\x18\x05 \x01(\v2\x18.sandgate.v1.TokenBudgetR\x06budget\"\x88\x01\n" +
+	"\vTokenBudget\x12\x1d\n" +
+	"\x05calls\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x05calls\x12.\n" +
+	"\vcpu_seconds\x18\x02 \x01(\x03B\r\xbaH\n" +
+	"\"\b\x18\x80\x94\xeb\xdc\x03(\x00R\n" +
+	"cpuSeconds\x12*\n" +
+	"\foutput_bytes\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\voutputBytes\"a\n" +
 	"\x13CreateTokenResponse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x124\n" +
 	"\tprincipal\x18\x02 \x01(\v2\x16.sandgate.v1.PrincipalR\tprincipal2\xcb\x01\n" +
@@ -393,30 +474,32 @@ func file_sandgate_v1_identity_proto_rawDescGZIP() []byte {
 	return file_sandgate_v1_identity_proto_rawDescData
 }
 
-var file_sandgate_v1_identity_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_sandgate_v1_identity_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_sandgate_v1_identity_proto_goTypes = []any{
 	(*WhoAmIRequest)(nil),         // 0: sandgate.v1.WhoAmIRequest
 	(*WhoAmIResponse)(nil),        // 1: sandgate.v1.WhoAmIResponse
 	(*Principal)(nil),             // 2: sandgate.v1.Principal
 	(*CreateTokenRequest)(nil),    // 3: sandgate.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),   // 4: sandgate.v1.CreateTokenResponse
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
+	(*TokenBudget)(nil),           // 4: sandgate.v1.TokenBudget
+	(*CreateTokenResponse)(nil),   // 5: sandgate.v1.CreateTokenResponse
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
 }
 var file_sandgate_v1_identity_proto_depIdxs = []int32{
 	2, // 0: sandgate.v1.WhoAmIResponse.principal:type_name -> sandgate.v1.Principal
-	5, // 1: sandgate.v1.Principal.expires_at:type_name -> google.protobuf.Timestamp
-	6, // 2: sandgate.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
-	2, // 3: sandgate.v1.CreateTokenResponse.principal:type_name -> sandgate.v1.Principal
-	0, // 4: sandgate.v1.IdentityService.WhoAmI:input_type -> sandgate.v1.WhoAmIRequest
-	3, // 5: sandgate.v1.IdentityService.CreateToken:input_type -> sandgate.v1.CreateTokenRequest
-	1, // 6: sandgate.v1.IdentityService.WhoAmI:output_type -> sandgate.v1.WhoAmIResponse
-	4, // 7: sandgate.v1.IdentityService.CreateToken:output_type -> sandgate.v1.CreateTokenResponse
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6, // 1: sandgate.v1.Principal.expires_at:type_name -> google.protobuf.Timestamp
+	7, // 2: sandgate.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	4, // 3: sandgate.v1.CreateTokenRequest.budget:type_name -> sandgate.v1.TokenBudget
+	2, // 4: sandgate.v1.CreateTokenResponse.principal:type_name -> sandgate.v1.Principal
+	0, // 5: sandgate.v1.IdentityService.WhoAmI:input_type -> sandgate.v1.WhoAmIRequest
+	3, // 6: sandgate.v1.IdentityService.CreateToken:input_type -> sandgate.v1.CreateTokenRequest
+	1, // 7: sandgate.v1.IdentityService.WhoAmI:output_type -> sandgate.v1.WhoAmIResponse
+	5, // 8: sandgate.v1.IdentityService.CreateToken:output_type -> sandgate.v1.CreateTokenResponse
+	7, // [7:9] is the sub-list for method output_type
+	5, // [5:7] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_sandgate_v1_identity_proto_init() }
@@ -431,7 +514,7 @@ func file_sandgate_v1_identity_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sandgate_v1_identity_proto_rawDesc), len(file_sandgate_v1_identity_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

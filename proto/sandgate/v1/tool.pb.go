@@ -254,7 +254,9 @@ type ErrorDetail struct {
 	// A stable identifier for programs, such as `SESSION_NOT_FOUND`.
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	// One sentence on what to do next, written for a person or a model.
-	Hint          string `protobuf:"bytes,2,opt,name=hint,proto3" json:"hint,omitempty"`
+	Hint string `protobuf:"bytes,2,opt,name=hint,proto3" json:"hint,omitempty"`
+	// When asking again may help, from now. Not set: nobody knows.
+	RetryAfter    *durationpb.Duration `protobuf:"bytes,3,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -301,6 +303,13 @@ func (x *ErrorDetail) GetHint() string {
 		return x.Hint
 	}
 	return ""
+}
+
+func (x *ErrorDetail) GetRetryAfter() *durationpb.Duration {
+	if x != nil {
+		return x.RetryAfter
+	}
+	return nil
 }
 
 // ListToolsRequest asks for the catalogue.
@@ -957,10 +966,12 @@ const file_sandgate_v1_tool_proto_rawDesc = "" +
 	"\x03cpu\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03cpu\x12*\n" +
 	"\x11peak_memory_bytes\x18\x03 \x01(\x03R\x0fpeakMemoryBytes\x12\x19\n" +
 	"\bbytes_in\x18\x04 \x01(\x03R\abytesIn\x12\x1b\n" +
-	"\tbytes_out\x18\x05 \x01(\x03R\bbytesOut\"9\n" +
+	"\tbytes_out\x18\x05 \x01(\x03R\bbytesOut\"u\n" +
 	"\vErrorDetail\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
-	"\x04hint\x18\x02 \x01(\tR\x04hint\"\x12\n" +
+	"\x04hint\x18\x02 \x01(\tR\x04hint\x12:\n" +
+	"\vretry_after\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"retryAfter\"\x12\n" +
 	"\x10ListToolsRequest\"<\n" +
 	"\x11ListToolsResponse\x12'\n" +
 	"\x05tools\x18\x01 \x03(\v2\x11.sandgate.v1.ToolR\x05tools\"\x8f\x02\n" +
@@ -1049,31 +1060,32 @@ var file_sandgate_v1_tool_proto_goTypes = []any{
 var file_sandgate_v1_tool_proto_depIdxs = []int32{
 	13, // 0: sandgate.v1.Receipt.wall:type_name -> google.protobuf.Duration
 	13, // 1: sandgate.v1.Receipt.cpu:type_name -> google.protobuf.Duration
-	6,  // 2: sandgate.v1.ListToolsResponse.tools:type_name -> sandgate.v1.Tool
-	14, // 3: sandgate.v1.Tool.input_schema:type_name -> google.protobuf.Struct
-	14, // 4: sandgate.v1.Tool.output_schema:type_name -> google.protobuf.Struct
-	14, // 5: sandgate.v1.CallToolRequest.arguments:type_name -> google.protobuf.Struct
-	9,  // 6: sandgate.v1.CallToolResponse.content:type_name -> sandgate.v1.Content
-	14, // 7: sandgate.v1.CallToolResponse.result:type_name -> google.protobuf.Struct
-	0,  // 8: sandgate.v1.CallToolResponse.status:type_name -> sandgate.v1.Status
-	2,  // 9: sandgate.v1.CallToolResponse.receipt:type_name -> sandgate.v1.Receipt
-	10, // 10: sandgate.v1.Content.image:type_name -> sandgate.v1.Image
-	7,  // 11: sandgate.v1.StreamToolRequest.call:type_name -> sandgate.v1.CallToolRequest
-	14, // 12: sandgate.v1.StreamToolResponse.progress:type_name -> google.protobuf.Struct
-	8,  // 13: sandgate.v1.StreamToolResponse.result:type_name -> sandgate.v1.CallToolResponse
-	15, // 14: sandgate.v1.tool:extendee -> google.protobuf.MethodOptions
-	1,  // 15: sandgate.v1.tool:type_name -> sandgate.v1.ToolOptions
-	4,  // 16: sandgate.v1.ToolService.ListTools:input_type -> sandgate.v1.ListToolsRequest
-	7,  // 17: sandgate.v1.ToolService.CallTool:input_type -> sandgate.v1.CallToolRequest
-	11, // 18: sandgate.v1.ToolService.StreamTool:input_type -> sandgate.v1.StreamToolRequest
-	5,  // 19: sandgate.v1.ToolService.ListTools:output_type -> sandgate.v1.ListToolsResponse
-	8,  // 20: sandgate.v1.ToolService.CallTool:output_type -> sandgate.v1.CallToolResponse
-	12, // 21: sandgate.v1.ToolService.StreamTool:output_type -> sandgate.v1.StreamToolResponse
-	19, // [19:22] is the sub-list for method output_type
-	16, // [16:19] is the sub-list for method input_type
-	15, // [15:16] is the sub-list for extension type_name
-	14, // [14:15] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	13, // 2: sandgate.v1.ErrorDetail.retry_after:type_name -> google.protobuf.Duration
+	6,  // 3: sandgate.v1.ListToolsResponse.tools:type_name -> sandgate.v1.Tool
+	14, // 4: sandgate.v1.Tool.input_schema:type_name -> google.protobuf.Struct
+	14, // 5: sandgate.v1.Tool.output_schema:type_name -> google.protobuf.Struct
+	14, // 6: sandgate.v1.CallToolRequest.arguments:type_name -> google.protobuf.Struct
+	9,  // 7: sandgate.v1.CallToolResponse.content:type_name -> sandgate.v1.Content
+	14, // 8: sandgate.v1.CallToolResponse.result:type_name -> google.protobuf.Struct
+	0,  // 9: sandgate.v1.CallToolResponse.status:type_name -> sandgate.v1.Status
+	2,  // 10: sandgate.v1.CallToolResponse.receipt:type_name -> sandgate.v1.Receipt
+	10, // 11: sandgate.v1.Content.image:type_name -> sandgate.v1.Image
+	7,  // 12: sandgate.v1.StreamToolRequest.call:type_name -> sandgate.v1.CallToolRequest
+	14, // 13: sandgate.v1.StreamToolResponse.progress:type_name -> google.protobuf.Struct
+	8,  // 14: sandgate.v1.StreamToolResponse.result:type_name -> sandgate.v1.CallToolResponse
+	15, // 15: sandgate.v1.tool:extendee -> google.protobuf.MethodOptions
+	1,  // 16: sandgate.v1.tool:type_name -> sandgate.v1.ToolOptions
+	4,  // 17: sandgate.v1.ToolService.ListTools:input_type -> sandgate.v1.ListToolsRequest
+	7,  // 18: sandgate.v1.ToolService.CallTool:input_type -> sandgate.v1.CallToolRequest
+	11, // 19: sandgate.v1.ToolService.StreamTool:input_type -> sandgate.v1.StreamToolRequest
+	5,  // 20: sandgate.v1.ToolService.ListTools:output_type -> sandgate.v1.ListToolsResponse
+	8,  // 21: sandgate.v1.ToolService.CallTool:output_type -> sandgate.v1.CallToolResponse
+	12, // 22: sandgate.v1.ToolService.StreamTool:output_type -> sandgate.v1.StreamToolResponse
+	20, // [20:23] is the sub-list for method output_type
+	17, // [17:20] is the sub-list for method input_type
+	16, // [16:17] is the sub-list for extension type_name
+	15, // [15:16] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_sandgate_v1_tool_proto_init() }
