@@ -58,7 +58,7 @@ func limitFlags(flags *pflag.FlagSet, l *quota.Limits) {
 		{"cpu-seconds", "processor time in an hour", &l.CPUSeconds},
 		{"memory-gib-seconds", "memory over time in an hour: 2 GiB for an hour are 7200", &l.MemorySeconds},
 	} {
-		flags.Int64Var(f.value, f.name, 0, f.doc)
+		flags.Int64Var(f.value, f.name, *f.value, f.doc)
 	}
 	for _, f := range []struct {
 		name, doc string

@@ -1,0 +1,73 @@
+package docker
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+	"github.com/sandgate/sandgate/sandbox"
+)
+
+// TestUsage burns a second of processor time and holds 200 MiB: both ways of counting see it.
+func TestUsage(t *testing.T) {
+	testEngine(t)
+	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
+		driver := newTestDriver(t, func(o *Options) { o.Image = "sandgate/sandbox:latest" })
+		made, err := driver.Create(t.Context(), sandbox.Spec{Template: "python", Runtime: runtime})
+		if err != nil {
+			t.Fatal(err)
+		}
+		box, ok := made.(*instance)
+		if !ok {
+			t.Fatalf("%T", made)
+		}
+		before, err := box.Usage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if box.counters == (counters{}) {
+			t.Error("the kernel's own files were not found")
+		}
+		python := sandgatev1connect.NewPythonServiceClient(&http.Client{Transport: box.Transport()}, sandbox.GuestURL)
+		stream, err := python.Run(t.Context(), &sandgatev1.RunRequest{Code: `
+import time
+held = bytearray(b"x") * (200 << 20)
+while time.process_time() < 1.5: pass`})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for stream.Receive() {
+		}
+		if err := stream.Err(); err != nil {
+			t.Fatal(err)
+		}
+		for what, look := range map[string]func() (sandbox.Usage, error){
+			"the kernel": func() (sandbox.Usage, error) { return box.Usage(t.Context()) },
+			"the engine": func() (sandbox.Usage, error) { return box.askUsage(t.Context()) },
+		} {
+			after, err := look()
+			if cpu, memory := after.CPU-before.CPU, after.MemoryBytes-before.MemoryBytes; err != nil || cpu < time.Second || cpu > time.Minute || memory < 150*sandbox.MiB {
+				t.Errorf("%s counts %s and %d MiB, %v", what, cpu, memory/sandbox.MiB, err)
+			}
+		}
+		if err := box.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := box.Usage(t.Context()); err == nil {
+			t.Error("a sandbox that is gone uses something")
+		}
+	})
+}
+
+func TestCgroupsOf(t *testing.T) {
+	const id = "0123abcd"
+	got := cgroupsOf("12:cpu,cpuacct:/docker/"+id+"\n5:memory:/docker/"+id+"\n3:pids:/system.slice\n0::/../../etc/"+id+"\nnonsense\n", id)
+	for controller, want := range map[string]string{"cpuacct": "/docker/" + id, "cpu": "/docker/" + id, "memory": "/docker/" + id, "pids": "", "": "/etc/" + id} {
+		if got[controller] != want {
+			t.Errorf("%q is at %q, want %q", controller, got[controller], want)
+		}
+	}
+}
