@@ -56,6 +56,7 @@ type rig struct {
 	runtime string
 	gateway *gateway
 	client  *client
+	noise   *client // of another tenant
 }
 
 // experiment measures the rows of one id.
@@ -77,6 +78,7 @@ func experiments() []experiment {
 		{id: "B8", measure: measureFiles},
 		{id: "BURST", measure: measureBurst},
 		{id: "FLOOD", measure: measureFlood},
+		{id: "QUIET", measure: measureQuiet},
 	}
 }
 
@@ -112,8 +114,9 @@ func (b *bench) one(ctx context.Context, x experiment, runtime string) (rows []r
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, g.Close(ctx)) }()
-	r := &rig{bench: b, runtime: runtime, gateway: g, client: g.dial()}
+	r := &rig{bench: b, runtime: runtime, gateway: g, client: g.dial(measured), noise: g.dial(noisy)}
 	defer r.client.http.CloseIdleConnections()
+	defer r.noise.http.CloseIdleConnections()
 	rows, err = x.measure(ctx, r)
 	for i := range rows {
 		rows[i].ID, rows[i].Runtime = x.id, runtime

@@ -84,7 +84,7 @@ func measureRate(ctx context.Context, r *rig) (_ []row, err error) {
 	actions := make([][]action, 2)
 	for _, floor := range floors {
 		actions[0] = append(actions[0], floor.eval)
-		c := r.gateway.dial()
+		c := r.gateway.dial(measured)
 		defer c.http.CloseIdleConnections()
 		s, err := c.create(ctx, &sandgatev1.CreateSessionRequest{})
 		if err != nil {

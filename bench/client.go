@@ -22,9 +22,9 @@ type client struct {
 	tools    sandgatev1connect.ToolServiceClient
 }
 
-// dial returns a client that shares nothing with others.
-func (g *gateway) dial() *client {
-	c := newClient()
+// dial returns a client of a tenant's that shares nothing with others.
+func (g *gateway) dial(tenant string) *client {
+	c := &http.Client{Transport: keyed{newTransport(), g.keys[tenant]}}
 	return &client{
 		http:     c,
 		sessions: sandgatev1connect.NewSessionServiceClient(c, g.url),

@@ -32,6 +32,8 @@ type gateway struct {
 	exited  chan error
 	dir     string // holds the state, the log and an empty configuration
 	client  *http.Client
+	metrics string            // the URL of the metrics, which have a port of their own
+	keys    map[string]string // by tenant
 }
 
 // startGateway runs a gateway on a free loopback port, with a state of its own and so many warm
@@ -45,32 +47,43 @@ func startGateway(ctx context.Context, e *engine, binary, runtime string, pool i
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{url: "http://" + address, engine: e, dir: dir, exited: make(chan error, 1), client: newClient()}
+	metrics, err := freeAddress(ctx)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	g := &gateway{
+		url: "http://" + address, metrics: "http://" + metrics, engine: e, dir: dir, exited: make(chan error, 1),
+		client: &http.Client{Transport: newTransport()}, keys: map[string]string{},
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.Close(ctx))
 		}
 	}()
-	if err := g.start(address, binary, runtime, pool); err != nil {
+	// An operator's own configuration of this machine must not change what is measured.
+	if err := os.WriteFile(g.configFile(), nil, 0o600); err != nil {
+		return nil, err
+	}
+	for _, tenant := range []string{measured, noisy} {
+		if g.keys[tenant], err = g.makeKey(ctx, binary, tenant); err != nil {
+			return nil, err
+		}
+	}
+	if err := g.start(address, metrics, binary, runtime, pool); err != nil {
 		return nil, err
 	}
 	return g, g.waitReady(ctx)
 }
 
-func (g *gateway) start(address, binary, runtime string, pool int) error {
-	// An operator's own configuration of this machine must not change what is measured.
-	config := filepath.Join(g.dir, "config.yaml")
-	if err := os.WriteFile(config, nil, 0o600); err != nil {
-		return err
-	}
+func (g *gateway) start(address, metrics, binary, runtime string, pool int) error {
 	log, err := os.Create(g.logFile())
 	if err != nil {
 		return err
 	}
 	defer func() { _ = log.Close() }() // the process has its own
 	// Not CommandContext: it would kill the gateway before that has removed its sandboxes.
-	g.process = exec.Command(binary, "serve", "--config", config, "--listen", address, //nolint:noctx // see above
-		"--state-dir", filepath.Join(g.dir, "state"), "--runtime", runtime, "--image", g.engine.image,
+	g.process = exec.Command(binary, "serve", "--config", g.configFile(), "--listen", address, //nolint:noctx // see above
+		"--metrics-listen", metrics, "--tenant-runtime", "any", "--state-dir", g.stateDir(), "--runtime", runtime, "--image", g.engine.image,
 		"--pool-python", strconv.Itoa(pool), "--pool-data", "0", "--drain-timeout", "5s")
 	g.process.Env = withoutSettings(os.Environ())
 	g.process.Stdout, g.process.Stderr = log, log
@@ -84,7 +97,9 @@ func (g *gateway) start(address, binary, runtime string, pool int) error {
 	return nil
 }
 
-func (g *gateway) logFile() string { return filepath.Join(g.dir, "log") }
+func (g *gateway) logFile() string    { return filepath.Join(g.dir, "log") }
+func (g *gateway) configFile() string { return filepath.Join(g.dir, "config.yaml") }
+func (g *gateway) stateDir() string   { return filepath.Join(g.dir, "state") }
 
 // withoutSettings drops what would configure a gateway from an environment.
 func withoutSettings(environment []string) []string {
@@ -106,11 +121,11 @@ func freeAddress(ctx context.Context) (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
-// newClient returns a client with connections of its own, which speaks HTTP/2 without TLS.
-func newClient() *http.Client {
+// newTransport returns connections that are nobody else's, which speak HTTP/2 without TLS.
+func newTransport() *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	return &http.Client{Transport: &http.Transport{Protocols: protocols}}
+	return &http.Transport{Protocols: protocols}
 }
 
 // waitReady waits until the gateway serves.
@@ -162,7 +177,11 @@ func (g *gateway) await(ctx context.Context, what string, reached func(ctx conte
 
 // page fetches a page of the gateway.
 func (g *gateway) page(ctx context.Context, path string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, g.url+path, http.NoBody)
+	base := g.url
+	if path == "/metrics" {
+		base = g.metrics
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, http.NoBody)
 	if err != nil {
 		return "", err
 	}
@@ -195,7 +214,7 @@ func (g *gateway) pid() int { return g.process.Process.Pid }
 func (g *gateway) Close(ctx context.Context) error {
 	g.client.CloseIdleConnections()
 	err := g.stop()
-	if deployment, readErr := os.ReadFile(filepath.Join(g.dir, "state", "deployment")); readErr == nil {
+	if deployment, readErr := os.ReadFile(filepath.Join(g.stateDir(), "deployment")); readErr == nil {
 		left, removeErr := g.engine.removeOwned(ctx, strings.TrimSpace(string(deployment)))
 		err = errors.Join(err, removeErr)
 		if left > 0 {
