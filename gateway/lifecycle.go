@@ -226,7 +226,10 @@ func (s *Sessions) endLocked(sess *session) {
 
 // watch waits for the end of a session or of its sandbox, whichever comes first.
 func (s *Sessions) watch(sess *session) {
-	s.work.Go(sess.measure)
+	s.work.Go(func() {
+		sess.measure()
+		sess.weigh(0)
+	})
 	select {
 	case <-sess.leave:
 		return

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sandgate/sandgate/gateway/quota"
@@ -16,12 +17,25 @@ const (
 	meterAtOnce  = 4
 )
 
+// The weights of sandboxes where processors are short. One that has worked little gets what it wants at
+// once; one that works all the time gets a share of its tenant's share. So a tenant that fills the host
+// with work keeps nobody waiting who asks for a moment of it now and then.
+const (
+	quietWeight = 8192
+	busyWeight  = 512 // of all busy sandboxes of a tenant of weight 1
+	leastWeight = 16
+	busyFrom    = 4 // a sandbox is busy from this part of a processor on: a quarter
+)
+
 // metered is what was seen of a session's use last.
 type metered struct {
 	mu    sync.Mutex
 	known bool          // it was seen; guarded by mu
 	use   sandbox.Usage // guarded by mu
 	at    time.Time     // guarded by mu
+
+	weight int         // as the host was told; guarded by mu
+	busy   atomic.Bool // it took more than its part of a processor lately
 }
 
 // meter charges tenants for what their sandboxes use, as the host counts it, until the end. What runs
@@ -37,11 +51,19 @@ func (s *Sessions) meter() {
 		case <-tick.C:
 		}
 		var looks sync.WaitGroup
-		for _, sess := range s.running() {
+		running := s.running()
+		busy := map[*quota.Account]int{}
+		for _, sess := range running {
+			if sess.metered.busy.Load() {
+				busy[sess.account]++
+			}
+		}
+		for _, sess := range running {
 			slots <- struct{}{}
 			looks.Go(func() {
 				defer func() { <-slots }()
 				sess.measure()
+				sess.weigh(busy[sess.account])
 			})
 		}
 		looks.Wait()
@@ -65,10 +87,29 @@ func (sess *session) measure() {
 	}
 	before, now := &sess.metered, time.Now()
 	if before.known {
+		sess.metered.busy.Store((use.CPU-before.use.CPU)*busyFrom > now.Sub(before.at))
 		sess.account.Charge(quota.CPU, (use.CPU - before.use.CPU).Milliseconds())
 		sess.account.Charge(quota.MemoryTime, (before.use.MemoryBytes+use.MemoryBytes)/2/sandbox.MiB*now.Sub(before.at).Milliseconds())
 	}
 	before.known, before.use, before.at = true, use, now
+}
+
+// weigh tells the host how much the sandbox counts beside others, of which so many of its tenant's are
+// busy. A host that cannot be told divides its processors evenly among sandboxes.
+func (sess *session) weigh(busy int) {
+	meter, ok := sess.sandbox.(sandbox.Meter)
+	if !ok {
+		return
+	}
+	weight := quietWeight
+	if sess.metered.busy.Load() {
+		weight = max(leastWeight, busyWeight*int(max(1, sess.account.Limits().Weight))/max(1, busy))
+	}
+	sess.metered.mu.Lock()
+	defer sess.metered.mu.Unlock()
+	if sess.metered.known && weight != sess.metered.weight && meter.SetCPUWeight(weight) == nil {
+		sess.metered.weight = weight
+	}
 }
 
 // running returns the sessions that can be used.

@@ -68,11 +68,14 @@ type Usage struct {
 	MemoryBytes int64
 }
 
-// A Meter is a sandbox whose use can be measured from outside. Its method may be called by any number
-// of goroutines.
+// A Meter is a sandbox whose use can be measured, and weighed against that of others, from outside. Its
+// methods may be called by any number of goroutines.
 type Meter interface {
 	// Usage returns what the sandbox uses. It fails where the sandbox has ended.
 	Usage(ctx context.Context) (Usage, error)
+	// SetCPUWeight has the host weigh the sandbox against others that want its processors, from 2 to
+	// 262,144; sandboxes are made with 1,024. It fails where the host cannot be told.
+	SetCPUWeight(weight int) error
 }
 
 // A Driver makes sandboxes. Its method may be called by any number of goroutines.

@@ -24,16 +24,16 @@ const (
 	maxCountFile = 4096
 )
 
-// counters are where the use of a container is read. Both empty: the engine is asked.
+// counters are the files of a container's cgroup. All empty: the engine is asked.
 type counters struct {
-	cpu, memory string
+	cpu, memory, weight string
 }
 
 // Usage returns what the container uses. The kernel's own files are read where they can be seen, which
 // costs microseconds; a gateway that is in a container itself asks the engine.
 func (c *instance) Usage(ctx context.Context) (sandbox.Usage, error) {
 	c.countersOnce.Do(func() { c.counters = c.findCounters(ctx) })
-	if c.counters == (counters{}) {
+	if c.counters.cpu == "" {
 		return c.askUsage(ctx)
 	}
 	cpu, err := readCPU(c.counters.cpu)
@@ -47,6 +47,26 @@ func (c *instance) Usage(ctx context.Context) (sandbox.Usage, error) {
 	return sandbox.Usage{CPU: cpu, MemoryBytes: memory}, nil
 }
 
+// SetCPUWeight writes the weight to the container's cgroup.
+func (c *instance) SetCPUWeight(weight int) error {
+	file := c.counters.weight // known since the first look at its use
+	if file == "" {
+		return fmt.Errorf("weigh sandbox %s: its cgroup cannot be seen: %w", c.name, errors.ErrUnsupported)
+	}
+	if filepath.Base(file) == "cpu.weight" { // from 1 to 10,000, as runc converts it
+		weight = 1 + (weight-2)*9999/262142
+	}
+	cgroup, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("weigh sandbox %s: %w", c.name, err)
+	}
+	_, err = cgroup.WriteString(strconv.Itoa(weight))
+	if err = errors.Join(err, cgroup.Close()); err != nil {
+		return fmt.Errorf("weigh sandbox %s: %w", c.name, err)
+	}
+	return nil
+}
+
 // findCounters finds the container's cgroup: where engines put it, or else by its first process. The
 // engine's word for the process is not taken: its cgroup must have the container's id in its name.
 func (c *instance) findCounters(ctx context.Context) counters {
@@ -55,7 +75,7 @@ func (c *instance) findCounters(ctx context.Context) counters {
 		parent = "docker"
 	}
 	for _, place := range []string{filepath.Join(parent, c.id), filepath.Join("system.slice", "docker-"+c.id+".scope")} {
-		if found := countersAt(map[string]string{"cpuacct": place, "memory": place, "": place}); found.fit(c.id) {
+		if found := countersAt(map[string]string{"cpuacct": place, "cpu": place, "memory": place, "": place}); found.fit(c.id) {
 			return found
 		}
 	}
@@ -79,16 +99,21 @@ func countersAt(place map[string]string) counters {
 		return counters{
 			cpu:    filepath.Join(cgroupRoot, "cpuacct", place["cpuacct"], "cpuacct.usage"),
 			memory: filepath.Join(cgroupRoot, "memory", place["memory"], "memory.usage_in_bytes"),
+			weight: filepath.Join(cgroupRoot, "cpu", place["cpu"], "cpu.shares"),
 		}
 	}
-	return counters{cpu: filepath.Join(cgroupRoot, place[""], "cpu.stat"), memory: filepath.Join(cgroupRoot, place[""], "memory.current")}
+	return counters{
+		cpu:    filepath.Join(cgroupRoot, place[""], "cpu.stat"),
+		memory: filepath.Join(cgroupRoot, place[""], "memory.current"),
+		weight: filepath.Join(cgroupRoot, place[""], "cpu.weight"),
+	}
 }
 
 // fit tells whether the files are there and those of a container.
 func (c counters) fit(id string) bool {
 	_, cpuErr := readCPU(c.cpu)
 	_, memoryErr := readNumber(c.memory)
-	return strings.Contains(c.cpu, id) && strings.Contains(c.memory, id) && errors.Join(cpuErr, memoryErr) == nil
+	return strings.Contains(c.cpu, id) && strings.Contains(c.memory, id) && strings.Contains(c.weight, id) && errors.Join(cpuErr, memoryErr) == nil
 }
 
 // cgroupsOf reads the lines of a /proc/PID/cgroup, `4:cpu,cpuacct:/docker/ID`, by controller: empty for

@@ -2,6 +2,8 @@ package docker
 
 import (
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +30,7 @@ func TestUsage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if box.counters == (counters{}) {
+		if box.counters.weight == "" {
 			t.Error("the kernel's own files were not found")
 		}
 		python := sandgatev1connect.NewPythonServiceClient(&http.Client{Transport: box.Transport()}, sandbox.GuestURL)
@@ -53,11 +55,17 @@ while time.process_time() < 1.5: pass`})
 				t.Errorf("%s counts %s and %d MiB, %v", what, cpu, memory/sandbox.MiB, err)
 			}
 		}
+		if err := box.SetCPUWeight(64); err != nil {
+			t.Error(err)
+		}
+		if told, err := os.ReadFile(box.counters.weight); err != nil || strings.TrimSpace(string(told)) != map[bool]string{true: "64", false: "3"}[strings.HasSuffix(box.counters.weight, "shares")] {
+			t.Errorf("the host has %s, %v", told, err)
+		}
 		if err := box.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := box.Usage(t.Context()); err == nil {
-			t.Error("a sandbox that is gone uses something")
+		if _, err := box.Usage(t.Context()); err == nil || box.SetCPUWeight(64) == nil {
+			t.Error("a sandbox that is gone uses something, or takes a weight")
 		}
 	})
 }
