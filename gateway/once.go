@@ -33,12 +33,13 @@ func (t *tools) once(ctx context.Context, made *made, progress progressFunc) (*s
 		Tool: made.tool.Proto.GetName(), Hash: hashOf(made.request),
 	}, func(ctx context.Context, emit func(*structpb.Struct)) journal.Outcome {
 		// The work goes on when the caller leaves, so what it holds is its own.
-		inner := &call{id: outer.id, procedure: outer.procedure, principal: outer.principal}
+		inner := &call{id: outer.id, procedure: outer.procedure, principal: outer.principal, audit: outer.audit}
 		defer inner.end()
 		res, err := t.make(withCall(ctx, inner), made, func(_ int64, event *structpb.Struct) error {
 			emit(event)
 			return nil
 		})
+		inner.auditRun(made, res, err)
 		if err != nil {
 			return journal.Outcome{Failure: failureOf(err)}
 		}

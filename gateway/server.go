@@ -49,6 +49,9 @@ type Options struct {
 	Authenticator Authenticator
 	// Journal gets the tool calls that carry no call_id, once they have ended. Nil: they are not noted.
 	Journal *journal.Journal
+	// Audit keeps a record of who did what; while it cannot, calls with side effects are refused. Nil:
+	// nothing is kept.
+	Audit Auditor
 	// Logger gets one line a call. Nil means slog.Default.
 	Logger *slog.Logger
 	// MaxCalls bounds the calls that are served at once. Zero means 512.
@@ -112,6 +115,8 @@ type route struct {
 	public bool
 	// gettable tells that the RPC may be called with GET.
 	gettable bool
+	// changes tells that the RPC has side effects, audited that its calls are written down.
+	changes, audited bool
 }
 
 // NewServer makes a server. It starts nothing; Serve does.
@@ -127,6 +132,9 @@ func NewServer(opts Options) (*Server, error) {
 	}
 	if opts.Authenticator == nil {
 		opts.Authenticator = anyone{}
+	}
+	if opts.Audit == nil {
+		opts.Audit = noAudit{}
 	}
 	if opts.MaxCalls == 0 {
 		opts.MaxCalls = defaultMaxCalls

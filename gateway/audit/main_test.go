@@ -31,7 +31,7 @@ func writeForEver(dir string) int {
 		l.Note(Event{Kind: Call, Tool: "noted"})
 		name := fmt.Sprintf("%d-%d", os.Getpid(), i)
 		if err = l.Record(context.Background(), Event{Kind: KeyCreate, Detail: name}); err == nil {
-			_, err = fmt.Println(name)
+			_, err = fmt.Fprintln(os.Stdout, name)
 		}
 	}
 	_, _ = fmt.Fprintln(os.Stderr, err)
