@@ -48,8 +48,10 @@ func (s *Server) authenticate(reply http.Header, r *http.Request) (*identity.Pri
 		return nil, &hiddenError{text: "it could not be found out who calls", cause: err}
 	}
 	reply.Set("WWW-Authenticate", `Bearer realm="sandgate"`)
-	return nil, Error(connect.CodeUnauthenticated, ReasonUnauthenticated,
+	err = Error(connect.CodeUnauthenticated, ReasonUnauthenticated,
 		"Send `Authorization: Bearer KEY` with a key that `sandgate key create` made.", err)
+	s.auditRefusal(r, nil, err)
+	return nil, err
 }
 
 // access is the one table of who may call what. It is made of the options in the descriptors: an RPC
@@ -63,6 +65,8 @@ type rule struct {
 	scopes []string
 	// tool is the RPC's name among the tools, empty where it is none.
 	tool string
+	// changes tells that the RPC has side effects.
+	changes bool
 	// beside tells that the RPC is no tool but belongs to a service of tools. Who may call certain
 	// tools only may not do by another way what these tools do.
 	beside bool
@@ -77,7 +81,7 @@ func newAccess(c *catalog.Catalog) access {
 	for _, procedure := range c.Procedures() {
 		options := catalog.Options(c.Method(procedure))
 		a.rules[procedure] = rule{
-			scopes: options.GetScopes(), tool: options.GetName(),
+			scopes: options.GetScopes(), tool: options.GetName(), changes: options.GetSideEffects(),
 			beside: options.GetName() == "" && offering[service(procedure)],
 		}
 	}

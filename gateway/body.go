@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
 	"io"
 	"net/http"
 	"sync"
@@ -27,7 +30,8 @@ type body struct {
 	packed  bool  // it is compressed
 	inURL   int64 // bytes of a compressed message that is no body
 	count   int64
-	share   share // of what all bodies may hold; a stream passes its bytes on and holds none
+	digest  hash.Hash // of what was read; nil: nobody wants to know
+	share   share     // of what all bodies may hold; a stream passes its bytes on and holds none
 
 	mu      sync.Mutex
 	stopped bool // the deadline must not be touched any more; guarded by mu
@@ -55,6 +59,9 @@ func (b *body) Read(into []byte) (int, error) {
 	b.timer.Stop()
 	b.left -= time.Since(start)
 	b.count += int64(n)
+	if b.digest != nil {
+		_, _ = b.digest.Write(into[:n]) // never fails
+	}
 	if chargeErr := b.share.grow(b.weight() - bodyFree); chargeErr != nil {
 		return n, chargeErr
 	}
@@ -75,6 +82,22 @@ func (b *body) charge(held *budget, r *http.Request) error {
 		b.packed, b.inURL = true, int64(len(r.URL.RawQuery))
 	}
 	return b.share.grow(b.weight() - bodyFree)
+}
+
+// hash has the request hashed while it is read. That of a GET is in its URL.
+func (b *body) hash(r *http.Request) {
+	b.digest = sha256.New()
+	if r.Method == http.MethodGet {
+		_, _ = b.digest.Write([]byte(r.URL.RawQuery)) // never fails
+	}
+}
+
+// sum returns the hash of what was read, in hex, empty where it was not asked for.
+func (b *body) sum() string {
+	if b.digest == nil {
+		return ""
+	}
+	return hex.EncodeToString(b.digest.Sum(nil))
 }
 
 func isPacked(encoding string) bool { return encoding != "" && encoding != "identity" }

@@ -24,6 +24,7 @@ type call struct {
 	procedure string
 	principal *identity.Principal
 	bill      bill           // who pays
+	audit     Auditor        // nil: nothing is kept
 	decoded   func(size int) // is told the request's size where that is not the body's; nil: it is
 	last      atomic.Bool    // nothing but the end of the stream comes after what is being sent
 

@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/sandgate/sandgate/gateway/audit"
 	"github.com/sandgate/sandgate/gateway/identity"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
@@ -57,6 +59,12 @@ func (s *identities) createToken(ctx context.Context, req *sandgatev1.CreateToke
 	}
 	if err != nil {
 		return nil, Error(connect.CodePermissionDenied, ReasonTokenTooWide, "Ask for scopes and tools that WhoAmI shows.", err)
+	}
+	err = auditorOf(ctx).Record(ctx, audit.Event{
+		Kind: audit.TokenCreate, Tenant: made.Tenant, Key: made.ID, Session: shown(made.Session), Detail: "made by " + cmp.Or(maker.ID, "anyone"),
+	})
+	if err != nil {
+		return nil, errUnaudited(err)
 	}
 	return &sandgatev1.CreateTokenResponse{Token: text, Principal: described(made)}, nil
 }

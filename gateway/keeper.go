@@ -63,7 +63,7 @@ func (s *Sessions) sweep() time.Time {
 		expiry := s.expiry(sess, now)
 		if !expiry.After(now) {
 			s.opts.Logger.Info("a session has run out", "session", shown(sess.id))
-			s.endLocked(sess)
+			s.endLocked(sess, endExpired)
 			continue
 		}
 		if expiry.Before(next) {
@@ -124,7 +124,7 @@ func (s *Sessions) markLost(sess *session, reason string) bool {
 		}
 	}
 	if lost > maxLost {
-		s.endLocked(oldest)
+		s.endLocked(oldest, endForgotten)
 	}
 	return true
 }
@@ -213,7 +213,7 @@ func (s *Sessions) Close(ctx context.Context) error {
 		close(s.stop)
 		for _, sess := range s.all {
 			if !sess.ending {
-				s.endLocked(sess)
+				s.endLocked(sess, endStopped)
 			}
 		}
 	}

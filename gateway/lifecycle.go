@@ -12,6 +12,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/sandgate/sandgate/gateway/audit"
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/quota"
 	"github.com/sandgate/sandgate/sandbox"
@@ -50,6 +51,9 @@ func NewSessions(opts SessionOptions) (*Sessions, error) {
 	opts.CreateTimeout = cmp.Or(opts.CreateTimeout, defaultCreateTimeout)
 	opts.IdleTimeout = cmp.Or(opts.IdleTimeout, DefaultIdleTimeout)
 	opts.MaxLifetime = cmp.Or(opts.MaxLifetime, DefaultMaxLifetime)
+	if opts.Audit == nil {
+		opts.Audit = noAudit{}
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
@@ -118,6 +122,7 @@ func (s *Sessions) create(ctx context.Context, tenant string, spec sandbox.Spec,
 		sess.release()
 		return nil, err
 	}
+	s.note(audit.SessionCreate, sess, principalOf(ctx).ID, "")
 	if !s.adopt(sess) {
 		return nil, errDraining()
 	}
@@ -160,7 +165,7 @@ func (s *Sessions) adopt(sess *session) bool {
 	s.madeLocked(sess.tenant)
 	s.all[sess.owned()] = sess
 	if s.closed {
-		s.endLocked(sess)
+		s.endLocked(sess, endStopped)
 		return false
 	}
 	s.work.Go(func() { s.watch(sess) })
@@ -201,12 +206,21 @@ func (s *Sessions) end(p *identity.Principal, id string) (<-chan struct{}, error
 	if err != nil {
 		return nil, err
 	}
-	s.endLocked(sess)
+	s.endLocked(sess, endDeleted)
 	return sess.ended, nil
 }
 
+// Why sessions end, as the audit log says it.
+const (
+	endDeleted   = "deleted"   // by a caller
+	endExpired   = "expired"   // nobody used it, or its time was up
+	endStopped   = "stopped"   // the gateway ended
+	endForgotten = "forgotten" // it was lost, and there are too many of those
+)
+
 // endLocked begins the end of a session that has not begun to end. The caller holds mu.
-func (s *Sessions) endLocked(sess *session) {
+func (s *Sessions) endLocked(sess *session, reason string) {
+	s.note(audit.SessionEnd, sess, "", reason)
 	sess.ending = true
 	close(sess.leave)
 	s.work.Go(func() {
@@ -259,6 +273,7 @@ func (s *Sessions) lose(sess *session, cause, reason string) {
 	}
 	sess.release() // nothing is left of it but what its tenant is told
 	s.losses.WithLabelValues(cause).Inc()
+	s.note(audit.SessionLost, sess, "", cause)
 	s.opts.Logger.Warn("a session is lost", "session", shown(sess.id), "sandbox", sess.sandboxID, "reason", reason)
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()

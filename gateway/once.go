@@ -38,13 +38,14 @@ func (t *tools) once(ctx context.Context, made *made, progress progressFunc) (*s
 		Tool: made.tool.Proto.GetName(), Hash: hashOf(made.request),
 	}, func(ctx context.Context, emit func(*structpb.Struct)) journal.Outcome {
 		// The work goes on when the caller leaves, so what it holds is its own.
-		inner := &call{id: outer.id, procedure: outer.procedure, principal: outer.principal, bill: outer.bill}
+		inner := &call{id: outer.id, procedure: outer.procedure, principal: outer.principal, bill: outer.bill, audit: outer.audit}
 		defer inner.end()
 		defer made.ticket.leave()
 		res, err := t.make(made.ticket.bind(withCall(ctx, inner)), made, func(_ int64, event *structpb.Struct) error {
 			emit(event)
 			return nil
 		})
+		inner.auditRun(made, res, err)
 		if err != nil {
 			return journal.Outcome{Failure: failureOf(err)}
 		}

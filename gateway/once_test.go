@@ -63,7 +63,7 @@ func newOnceRig(t *testing.T) *onceRig {
 	return openOnceRig(t, file)
 }
 
-func openOnceRig(t *testing.T, file string) *onceRig {
+func openOnceRig(t *testing.T, file string, changes ...func(*Options)) *onceRig {
 	t.Helper()
 	db, err := store.Open(t.Context(), store.Options{Source: file, Owner: "g"})
 	if err != nil {
@@ -77,6 +77,9 @@ func openOnceRig(t *testing.T, file string) *onceRig {
 	o.rig = newRig(t, func(opts *Options) {
 		RegisterCalls(opts.Registry, o.journal)
 		opts.Journal = o.journal
+		for _, change := range changes {
+			change(opts)
+		}
 	})
 	o.id = o.session(t)
 	return o

@@ -17,9 +17,12 @@ func (s *Server) newRoutes() map[string]*route {
 	services := []string{}
 	bounds := handlerBounds(s.opts.maxMessageBytes)
 	for procedure, e := range s.opts.Registry.rpcs {
+		rule := s.access.rules[procedure]
 		routes[procedure] = &route{
 			procedure: procedure,
 			kind:      kindOf(procedure),
+			changes:   rule.changes,
+			audited:   rule.changes || rule.tool != "",
 			streams:   e.method.IsStreamingClient(),
 			enveloped: e.method.IsStreamingClient() || e.method.IsStreamingServer(),
 			gettable:  idempotency(e) == connect.IdempotencyNoSideEffects && !e.method.IsStreamingServer(),

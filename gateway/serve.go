@@ -30,6 +30,7 @@ const maxText = 4 << 10
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	newReplyWriter(w, r, nil).extend() // the connection may have a deadline of the request before
 	if err := s.doors.check(r, s.opts.Authenticator.Open()); err != nil {
+		s.auditRefusal(r, nil, err)
 		s.refuse(w, r, err)
 		return
 	}
@@ -67,6 +68,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuseMisfit(w, r, wrong)
 		return
 	}
+	if err := s.auditable(target); err != nil {
+		s.refuse(w, r, err)
+		return
+	}
 	if err := s.admission.enter(); err != nil {
 		s.refuse(w, r, err)
 		return
@@ -85,7 +90,10 @@ func (s *Server) whoMay(w http.ResponseWriter, r *http.Request, target *route) (
 	if err != nil || target == nil {
 		return principal, err
 	}
-	return principal, s.access.check(principal, target.procedure)
+	if err = s.access.check(principal, target.procedure); err != nil {
+		s.auditRefusal(r, principal, err)
+	}
+	return principal, err
 }
 
 // page serves a page that is read and never written.
@@ -114,7 +122,7 @@ func (s *Server) answerError(w http.ResponseWriter, r *http.Request, err error) 
 // serve runs one RPC that was let in.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route, principal *identity.Principal) {
 	start := time.Now()
-	c := &call{id: requestID(r.Header), procedure: target.procedure, principal: principal}
+	c := &call{id: requestID(r.Header), procedure: target.procedure, principal: principal, audit: s.opts.Audit}
 	w.Header().Set(RequestIDHeader, c.id)
 	c.bill = s.gate.billOf(principal)
 	c.bill.writeHeaders(w.Header())
@@ -125,6 +133,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route, pr
 	ticket, refused := s.gate.enter(waiting, c.bill, target.kind)
 	patient()
 	defer ticket.leave()
+	if target.audited {
+		body.hash(r)
+	}
 	if refused == nil {
 		refused = body.charge(s.held, r)
 	}
@@ -142,7 +153,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route, pr
 			// connection, as nothing is known of the reply's state.
 			c.noteError(&panicError{value: "in the protocol layer", stack: debug.Stack()})
 		}
-		s.record(inner.Context(), c, summary{code: replyCode(c, reply), wall: time.Since(start), in: body.count, out: reply.count})
+		s.record(inner.Context(), c, summary{
+			code: replyCode(c, reply), wall: time.Since(start), in: body.count, out: reply.count, hash: body.sum(),
+		})
 	}()
 	if refused != nil {
 		s.refuse(reply, inner, refused)
@@ -157,11 +170,13 @@ type summary struct {
 	code    string
 	wall    time.Duration
 	in, out int64
+	hash    string // of the request; empty: the call is not audited
 }
 
 // record writes the one log line of a call and counts it. Code, commands and file content never
 // get here.
 func (s *Server) record(ctx context.Context, c *call, sum summary) {
+	s.auditCall(c, sum)
 	c.mu.Lock()
 	session, tool, status, err, callID := c.session, c.tool, c.status, c.err, c.callID
 	c.mu.Unlock()

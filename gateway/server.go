@@ -51,6 +51,9 @@ type Options struct {
 	Authenticator Authenticator
 	// Journal gets the tool calls that carry no call_id, once they have ended. Nil: they are not noted.
 	Journal *journal.Journal
+	// Audit keeps a record of who did what; while it cannot, calls with side effects are refused. Nil:
+	// nothing is kept.
+	Audit Auditor
 	// Logger gets one line a call. Nil means slog.Default.
 	Logger *slog.Logger
 	// Accounts have what tenants use. Nil: nobody counts, and there are no limits.
@@ -130,6 +133,8 @@ type route struct {
 	gettable bool
 	// kind tells which places it needs.
 	kind quota.Kind
+	// changes tells that the RPC has side effects, audited that its calls are written down.
+	changes, audited bool
 }
 
 // NewServer makes a server. It starts nothing; Serve does.
@@ -145,6 +150,9 @@ func NewServer(opts Options) (*Server, error) {
 	}
 	if opts.Authenticator == nil {
 		opts.Authenticator = anyone{}
+	}
+	if opts.Audit == nil {
+		opts.Audit = noAudit{}
 	}
 	if opts.Accounts == nil {
 		opts.Accounts = quota.NewFree()

@@ -59,6 +59,8 @@ type SessionOptions struct {
 	MaxLifetime time.Duration
 	// CreateTimeout bounds the making of one sandbox. Zero means 2 min.
 	CreateTimeout time.Duration
+	// Audit keeps a record of sessions. Nil: nothing is kept.
+	Audit Auditor
 	// Logger gets what no caller is told. Nil means slog.Default.
 	Logger *slog.Logger
 }

@@ -120,7 +120,8 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.pyCommand(), a.shCommand(), a.cpCommand(), a.sessionCommand(), a.toolsCommand(), a.callCommand(),
 		a.openAPICommand(), a.mcpCommand(), a.whoAmICommand(), a.tokenCommand(), a.usageCommand(),
-		a.serveCommand(), a.keyCommand(), a.tenantCommand(), a.doctorCommand(), a.healthCommand(), a.configCommand(), a.versionCommand(),
+		a.serveCommand(), a.keyCommand(), a.tenantCommand(), a.auditCommand(), a.doctorCommand(), a.healthCommand(),
+		a.configCommand(), a.versionCommand(),
 	)
 	for _, cmd := range root.Commands() {
 		if cmd.GroupID == groupUse { // the others would only ignore it

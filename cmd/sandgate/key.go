@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
+	"github.com/sandgate/sandgate/gateway/audit"
 	"github.com/sandgate/sandgate/gateway/catalog"
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/store"
@@ -94,7 +95,10 @@ The scopes and tools that there are stand in the error for one that there is not
 		if err != nil {
 			return usagef("%w", err)
 		}
-		if err := keys.db.PutKey(ctx, key); err != nil {
+		err = keys.audit.before(ctx, audit.Event{Kind: audit.KeyCreate, Tenant: key.Tenant, Key: key.ID}, func() error {
+			return keys.db.PutKey(ctx, key)
+		})
+		if err != nil {
 			return err
 		}
 		return a.printKey(key, text)

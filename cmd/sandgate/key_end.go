@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
+	"github.com/sandgate/sandgate/gateway/audit"
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/store"
 )
@@ -28,15 +29,26 @@ made with a key stay with its tenant. A gateway whose last key is revoked lets n
 	cmd.RunE = a.withKeys(settings, func(ctx context.Context, keys *keyParts, ids []string) error {
 		var errs []error
 		for _, id := range ids {
-			if err := keys.db.RevokeKey(ctx, id, time.Now()); err != nil {
-				errs = append(errs, unknownKey(id, err))
-				continue
-			}
-			_, _ = fmt.Fprintf(a.err, "Key %s is revoked.\n", printable(id))
+			errs = append(errs, a.revoke(ctx, keys, id))
 		}
 		return errors.Join(errs...)
 	})
 	return cmd
+}
+
+// revoke ends one key. What is no key's id is written down nowhere: it may be a key itself.
+func (a *app) revoke(ctx context.Context, keys *keyParts, id string) error {
+	key, err := findKey(ctx, keys.db, id)
+	if err != nil {
+		return err
+	}
+	return keys.audit.regardless(ctx, audit.Event{Kind: audit.KeyRevoke, Tenant: key.Tenant, Key: key.ID}, func() error {
+		if err := keys.db.RevokeKey(ctx, key.ID, time.Now()); err != nil {
+			return unknownKey(id, err)
+		}
+		_, _ = fmt.Fprintf(a.err, "Key %s is revoked.\n", key.ID)
+		return nil
+	})
 }
 
 func (a *app) keyRotate() *cobra.Command {
@@ -66,7 +78,8 @@ func (a *app) keyRotate() *cobra.Command {
 			return hintError{err: fmt.Errorf("key %s is %s", old.ID, listed.State), hint: "make a new one with `sandgate key create`"}
 		}
 		key, text := identity.Rotate(keys.pepper, old, now)
-		if err := keys.db.PutKey(ctx, key); err != nil {
+		event := audit.Event{Kind: audit.KeyRotate, Tenant: key.Tenant, Key: key.ID, Detail: "in place of " + old.ID}
+		if err := keys.audit.before(ctx, event, func() error { return keys.db.PutKey(ctx, key) }); err != nil {
 			return err
 		}
 		// The new key is shown even where the old one cannot be ended: it is there.

@@ -26,6 +26,7 @@ type keyParts struct {
 	pepper identity.Pepper
 	ring   *identity.Keyring
 	gate   *identity.Gate
+	audit  *keyAudit
 }
 
 // openKeys opens the store of a gateway, whether that runs or not. Close it.
@@ -49,7 +50,7 @@ func openKeys(ctx context.Context, cfg *config.Config, owner string) (*keyParts,
 	if err != nil {
 		return nil, err
 	}
-	return &keyParts{db: db, pepper: pepper}, nil
+	return &keyParts{db: db, pepper: pepper, audit: &keyAudit{cfg: cfg}}, nil
 }
 
 // watch reads the keys, and from now on every change of them.
@@ -66,7 +67,7 @@ func (k *keyParts) Close() error {
 	if k.ring != nil {
 		k.ring.Close()
 	}
-	return k.db.Close()
+	return errors.Join(k.audit.Close(), k.db.Close())
 }
 
 // loadPepper reads a pepper, or makes one where there is no file. Of several processes that make one

@@ -31,6 +31,7 @@ type gatewayParts struct {
 	state    *stateDir
 	keys     *keyParts
 	ledger   *quota.Ledger
+	audit    gateway.Auditor // nil: nothing is kept
 	calls    *journal.Journal
 	driver   *docker.Driver
 	sessions *gateway.Sessions
@@ -49,7 +50,7 @@ type gatewayParts struct {
 func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger, tracer trace.Tracer) (*gatewayParts, error) {
 	g := &gatewayParts{cfg: cfg, log: log, tracer: tracer}
 	for _, open := range []func(context.Context) error{
-		g.openState, g.openKeys, g.probePort, g.openLedger, g.inspectHost, g.openDriver, g.openSessions, g.openPool, g.openServer,
+		g.openState, g.openKeys, g.probePort, g.openLedger, g.inspectHost, g.openAudit, g.openDriver, g.openSessions, g.openPool, g.openServer,
 	} {
 		err := open(ctx)
 		if err == nil {
@@ -153,6 +154,7 @@ func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 		Accounts:    g.ledger,
 		Shared:      g.shared,
 		Allow:       g.tenantsFit,
+		Audit:       g.audit,
 		Runtime:     g.runtime,
 		Templates:   templates(),
 		Defaults:    g.cfg.DefaultLimits,
@@ -227,22 +229,20 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		Registry:       registry,
 		Authenticator:  g.keys.gate,
 		Journal:        g.calls,
+		Audit:          g.audit,
 		Sessions:       g.sessions,
 		Accounts:       g.ledger,
 		Shared:         g.shared,
 		Logger:         g.log,
 		AllowedHosts:   g.cfg.AllowedHosts,
 		AllowedOrigins: g.cfg.AllowedOrigins,
-		Checks: map[string]gateway.Readiness{
-			"engine": g.driver,
-			"pool":   gateway.ReadinessFunc(g.poolReady),
-		},
-		Gauges:       append(g.poolGauges(), buildGauge()),
-		Collectors:   []prometheus.Collector{g.measured},
-		MetricsApart: g.cfg.MetricsApart(),
-		Tracer:       g.tracer,
-		CertFile:     g.cfg.TLSCert,
-		KeyFile:      g.cfg.TLSKey,
+		Checks:         g.checks(),
+		Gauges:         append(g.poolGauges(), buildGauge()),
+		Collectors:     []prometheus.Collector{g.measured},
+		MetricsApart:   g.cfg.MetricsApart(),
+		Tracer:         g.tracer,
+		CertFile:       g.cfg.TLSCert,
+		KeyFile:        g.cfg.TLSKey,
 	})
 	if err != nil {
 		return err
@@ -267,6 +267,15 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		return err
 	})
 	return nil
+}
+
+// checks are what the gateway cannot work without.
+func (g *gatewayParts) checks() map[string]gateway.Readiness {
+	checks := map[string]gateway.Readiness{"engine": g.driver, "pool": gateway.ReadinessFunc(g.poolReady)}
+	if g.audit != nil {
+		checks["audit"] = gateway.ReadinessFunc(func(context.Context) error { return g.audit.Err() })
+	}
+	return checks
 }
 
 // poolReady returns nil once a sandbox of every template that is kept warm has waited. Afterwards an

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sandgate/sandgate/gateway/audit"
 	"github.com/sandgate/sandgate/sandbox"
 )
 
@@ -30,6 +31,9 @@ func check(c *Config) Problems {
 	checkDatabase(c, add)
 	if !filepath.IsAbs(c.StateDir) {
 		add("state_dir", strconv.Quote(c.StateDir)+" must be an absolute path")
+	}
+	if c.AuditSize < audit.MinBytes {
+		add("audit_size", "must be "+FormatSize(audit.MinBytes)+" or more; audit: off keeps no log at all")
 	}
 	if err := c.DefaultLimits.WithDefaults().Check(c.MaxLimits); err != nil {
 		add("default_*", err.Error())

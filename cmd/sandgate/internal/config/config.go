@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sandgate/sandgate/gateway"
+	"github.com/sandgate/sandgate/gateway/audit"
 	"github.com/sandgate/sandgate/sandbox"
 )
 
@@ -28,6 +29,14 @@ const (
 	RuntimeRunsc = "runsc"
 	// RuntimeRunc is the ordinary runtime, with Sandgate's strict profile.
 	RuntimeRunc = "runc"
+)
+
+// What may be said of the audit log.
+const (
+	// AuditOn keeps one.
+	AuditOn = "on"
+	// AuditOff keeps none.
+	AuditOff = "off"
 )
 
 // Config is everything that can be set of a gateway. It is plain data; [Load] makes one.
@@ -69,6 +78,10 @@ type Config struct {
 	IdleTimeout, MaxLifetime time.Duration
 	// DrainTimeout is how long calls may go on once the gateway was told to stop.
 	DrainTimeout time.Duration
+	// Audit is on or off.
+	Audit string
+	// AuditSize bounds the audit log, in bytes.
+	AuditSize int64
 	// LogLevel is debug, info, warn or error.
 	LogLevel string
 	// LogFormat is text or json.
@@ -103,6 +116,8 @@ func Default(env Env) Config {
 		IdleTimeout:  gateway.DefaultIdleTimeout,
 		MaxLifetime:  gateway.DefaultMaxLifetime,
 		DrainTimeout: 30 * time.Second,
+		Audit:        AuditOn,
+		AuditSize:    audit.DefaultBytes,
 		LogLevel:     "info",
 		LogFormat:    "text",
 	}

@@ -73,6 +73,8 @@ func Fields() []Field {
 		span("idle_timeout", "lease of a session that asks for none: it ends when unused for so long", spanBounds{time.Second, 24 * time.Hour}, func(c *Config) *time.Duration { return &c.IdleTimeout }),
 		span("max_lifetime", "life of a session that asks for none, used or not", spanBounds{time.Second, 7 * 24 * time.Hour}, func(c *Config) *time.Duration { return &c.MaxLifetime }),
 		span("drain_timeout", "how long calls may go on after SIGTERM", spanBounds{0, time.Hour}, func(c *Config) *time.Duration { return &c.DrainTimeout }),
+		choice("audit", "on or off: the record of who did what, in state_dir", func(c *Config) *string { return &c.Audit }, AuditOn, AuditOff),
+		size("audit_size", "most that the audit log may have on the disk, 4MiB or more; the oldest goes", func(c *Config) *int64 { return &c.AuditSize }),
 		choice("log_level", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error"),
 		choice("log_format", "text or json", func(c *Config) *string { return &c.LogFormat }, "text", "json"),
 		list("allowed_hosts", "Host headers to accept besides loopback names", func(c *Config) *[]string { return &c.AllowedHosts }),
