@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"buf.build/go/protovalidate"
 	"connectrpc.com/connect"
@@ -22,6 +23,8 @@ type Registry struct {
 	catalog   *catalog.Catalog
 	access    access
 	tools     *tools
+	traffic   *traffic
+	operator  *operator                                            // nil: nobody serves OperatorService
 	method    func(procedure string) protoreflect.MethodDescriptor // of the RPCs that may be added
 	validator protovalidate.Validator
 	rpcs      map[string]*rpc            // by procedure
@@ -35,6 +38,11 @@ type rpc struct {
 	method    protoreflect.MethodDescriptor
 	// handler makes the Connect handler.
 	handler func(options ...connect.HandlerOption) *connect.Handler
+	// tool is its name among the tools, empty for none. works tells that its calls work in sessions:
+	// it is a tool, or of a service of tools. running counts them.
+	tool    string
+	works   bool
+	running atomic.Int32
 	// last is the field that is set in the last message of its stream, nil where there is none.
 	last protoreflect.FieldDescriptor
 	// newRequest makes an empty request.
@@ -47,7 +55,7 @@ type rpc struct {
 // NewRegistry returns a registry that serves ToolService alone. An error that occurs while it is
 // made or filled is kept and returned by [Registry.Err].
 func NewRegistry() *Registry {
-	r := &Registry{rpcs: make(map[string]*rpc), renderers: make(map[string]func() Renderer)}
+	r := &Registry{traffic: newTraffic(), rpcs: make(map[string]*rpc), renderers: make(map[string]func() Renderer)}
 	var err error
 	if r.catalog, err = catalog.New(); err != nil {
 		r.errs = append(r.errs, err)
@@ -72,6 +80,7 @@ func Unary[Req, Res any](r *Registry, procedure string, fn func(context.Context,
 		return
 	}
 	run := func(ctx context.Context, req *Req) (res *Res, err error) {
+		defer r.traffic.begin(ctx, e)(&err)
 		defer recoverTo(&err)
 		if err := r.admit(ctx, req); err != nil {
 			return nil, err
@@ -114,6 +123,7 @@ func Stream[Req, Res any](r *Registry, procedure string, fn func(ctx context.Con
 		return
 	}
 	run := func(ctx context.Context, req *Req, send func(*Res) error) (err error) {
+		defer r.traffic.begin(ctx, e)(&err)
 		defer recoverTo(&err)
 		if err := r.admit(ctx, req); err != nil {
 			return err
@@ -148,6 +158,7 @@ func ClientStream[Req, Res any](r *Registry, procedure string, fn func(ctx conte
 		return
 	}
 	run := func(ctx context.Context, recv func() (*Req, error)) (res *Res, err error) {
+		defer r.traffic.begin(ctx, e)(&err)
 		defer recoverTo(&err)
 		res, err = fn(ctx, recv)
 		if err == nil && res == nil {
@@ -223,8 +234,11 @@ func newRPC[Req, Res any](r *Registry, procedure string, clientStream, serverStr
 	if method.IsStreamingClient() != clientStream || method.IsStreamingServer() != serverStream {
 		return fail("it streams otherwise")
 	}
+	rule := r.access.rules[procedure]
 	e := &rpc{
 		procedure:  procedure,
+		tool:       rule.tool,
+		works:      rule.tool != "" || rule.beside,
 		method:     method,
 		newRequest: func() proto.Message { return asMessage(new(Req)) },
 	}

@@ -72,6 +72,10 @@ type Options struct {
 	// CertFile and KeyFile hold a TLS certificate and its key as PEM. Both empty: no TLS. While the
 	// server serves, it looks at them every few seconds and serves what is new in them.
 	CertFile, KeyFile string
+	// Version is what the overview calls this program. May be empty.
+	Version string
+	// Pool says how full the pool is, for the overview, at any moment. Nil: there is none.
+	Pool func() []PoolFill
 	// maxMessageBytes is less than MaxMessageBytes in a test. Zero means MaxMessageBytes.
 	maxMessageBytes int
 }
@@ -94,6 +98,7 @@ type Server struct {
 	openAPI   *openAPI
 	errors    *connect.ErrorWriter
 	log       *slog.Logger
+	started   time.Time
 	stop      context.CancelFunc // cancels every call
 
 	metricsHTTP *http.Server // of the metrics' own listener
@@ -142,6 +147,7 @@ func NewServer(opts Options) (*Server, error) {
 		held:      &budget{most: maxHeldBytes},
 		errors:    connect.NewErrorWriter(),
 		log:       opts.Logger,
+		started:   time.Now(),
 	}
 	s.ready = newReadiness(opts.Checks, s.admission, opts.Logger)
 	var err error
@@ -159,6 +165,7 @@ func NewServer(opts Options) (*Server, error) {
 	s.metricsHTTP = s.newMetricsHTTP()
 	s.routes = s.newRoutes()
 	s.newHTTP()
+	opts.Registry.operator.shows(s)
 	return s, nil
 }
 

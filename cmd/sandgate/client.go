@@ -22,6 +22,8 @@ type client struct {
 	python    sandgatev1connect.PythonServiceClient
 	processes sandgatev1connect.ProcessServiceClient
 	files     sandgatev1connect.FileServiceClient
+	calls     sandgatev1connect.CallServiceClient
+	operator  sandgatev1connect.OperatorServiceClient
 }
 
 // client returns a client of the gateway that the command line or the environment names. Nothing
@@ -94,6 +96,8 @@ func newClientOver(httpClient connect.HTTPClient, base string) *client {
 		python:    sandgatev1connect.NewPythonServiceClient(httpClient, base, options),
 		processes: sandgatev1connect.NewProcessServiceClient(httpClient, base, options),
 		files:     sandgatev1connect.NewFileServiceClient(httpClient, base, options),
+		calls:     sandgatev1connect.NewCallServiceClient(httpClient, base, options),
+		operator:  sandgatev1connect.NewOperatorServiceClient(httpClient, base, options),
 	}
 }
 

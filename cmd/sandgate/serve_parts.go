@@ -218,6 +218,8 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		},
 		Gauges:       append(g.poolGauges(), buildGauge()),
 		Collectors:   []prometheus.Collector{g.measured},
+		Version:      buildVersion(),
+		Pool:         g.poolFill,
 		MetricsApart: g.cfg.MetricsApart(),
 		Tracer:       g.tracer,
 		CertFile:     g.cfg.TLSCert,

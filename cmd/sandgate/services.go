@@ -19,6 +19,7 @@ func newRegistry(sessions *gateway.Sessions, gate *identity.Gate, calls *journal
 	sessions.Register(registry)
 	gateway.RegisterIdentity(registry, gate, sessions)
 	gateway.RegisterCalls(registry, calls)
+	gateway.RegisterOperator(registry)
 	registerPython(registry, pyrunner.NewPython(sessions))
 	registerProcesses(registry, pyrunner.NewProcess(sessions))
 	registerFiles(registry, fileserver.New(sessions))

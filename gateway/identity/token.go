@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
@@ -68,6 +69,7 @@ func NewToken(pepper Pepper, maker *Principal, narrow Narrow, now time.Time) (te
 	if narrow.Session != "" {
 		p.Session = narrow.Session
 	}
+	p.Scopes = slices.DeleteFunc(p.Scopes, func(scope string) bool { return !maker.holds(scope) })
 	wider := !maker.Sees(p.Session) || len(p.Scopes) < len(narrow.Scopes) || len(p.Tools) < len(narrow.Tools)
 	if wider {
 		return "", nil, ErrWider
