@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -13,6 +14,9 @@ import (
 
 // maxReplyBytes bounds one message of the gateway: the largest is a display with pictures in it.
 const maxReplyBytes = 64 << 20
+
+// silence is how long a connection may say nothing before it is asked, and then not answer.
+const silence = 30 * time.Second
 
 // client speaks to one gateway. It may be used by any number of goroutines.
 type client struct {
@@ -68,7 +72,11 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // newClient returns a client of the gateway at a base URL, with a key unless that is empty.
 func newClient(base, key string) *client {
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+		// A connection that died without a word is noticed, also while a call says nothing for long.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: silence},
+	}
 	if strings.HasPrefix(base, "http://") {
 		// Without TLS there is no negotiation. HTTP/2 is chosen because a refused upload is then
 		// told at once, while HTTP/1 may only see its connection cut.
