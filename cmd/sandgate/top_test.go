@@ -133,6 +133,25 @@ func TestTopOnATerminal(t *testing.T) {
 	}
 }
 
+// TestTopOutlivesItsGateway goes on where a gateway comes back, and does not begin where there is none.
+func TestTopOutlivesItsGateway(t *testing.T) {
+	t.Parallel()
+	way := newCutter(t, serveBoth(t, newWired(t).server.Handler()))
+	top := newProgram(t, way.url, "top", "--interval", "200ms").startOnTerminal(t)
+	setSize(t, top.input, 200, 30)
+	top.expect(t, "serving")
+	way.cut(true)
+	top.expect(t, "; asking again")
+	way.cut(false)
+	before := strings.Count(top.out.String(), "serving")
+	within(t, "it shows the gateway again", func() bool { return strings.Count(top.out.String(), "serving") > before })
+	top.send(t, "q")
+	top.ends(t, 0)
+	none := newProgram(t, "http://127.0.0.1:1", "top").startOnTerminal(t)
+	none.ends(t, exitNotRun)
+	within(t, "it says so", func() bool { return strings.Contains(none.out.String(), leaveScreen+"\x1b[31msandgate:\x1b[0m no gateway answers") })
+}
+
 // modes returns how a program's terminal is set.
 func modes(t *testing.T, p *program) unix.Termios {
 	t.Helper()
