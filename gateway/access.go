@@ -96,8 +96,11 @@ func (a access) check(p *identity.Principal, procedure string) error {
 		return nil
 	}
 	if scope := p.Lacks(rule.scopes); scope != "" {
-		return Errorf(connect.CodePermissionDenied, ReasonScopeMissing,
-			"Use a key with that scope; yours has: "+strings.Join(p.Scopes, ", ")+".", "the scope %q is needed", scope)
+		hint := "Use a key with that scope; yours has: " + strings.Join(p.Scopes, ", ") + "."
+		if scope == identity.ScopeOperator {
+			hint = "Use a key that was made with `sandgate key create --scopes operator`. It is not among what a tenant may do, nor is a token for one session or certain tools an operator's."
+		}
+		return Errorf(connect.CodePermissionDenied, ReasonScopeMissing, hint, "the scope %q is needed", scope)
 	}
 	if rule.tool != "" && !p.MayCall(rule.tool) || rule.beside && p.Tools != nil {
 		return Errorf(connect.CodePermissionDenied, ReasonToolRefused,

@@ -115,6 +115,7 @@ func (c *call) hold(s *Sessions, sess *session) {
 		return
 	}
 	sess.active.Add(1)
+	sess.calls.Add(1)
 	c.release = func() {
 		s.renew(sess)
 		sess.active.Add(-1)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"buf.build/go/protovalidate"
 	"connectrpc.com/connect"
@@ -23,6 +24,8 @@ type Registry struct {
 	access    access
 	gate      *turnstile // of the server; nil before there is one
 	tools     *tools
+	traffic   *traffic
+	operator  *operator                                            // nil: nobody serves OperatorService
 	method    func(procedure string) protoreflect.MethodDescriptor // of the RPCs that may be added
 	validator protovalidate.Validator
 	rpcs      map[string]*rpc            // by procedure
@@ -36,10 +39,13 @@ type rpc struct {
 	method    protoreflect.MethodDescriptor
 	// handler makes the Connect handler.
 	handler func(options ...connect.HandlerOption) *connect.Handler
+	// tool is its name among the tools, empty for none. works tells that its calls work in sessions:
+	// it is a tool, or of a service of tools. running counts them.
+	tool    string
+	works   bool
+	running atomic.Int32
 	// last is the field that is set in the last message of its stream, nil where there is none.
 	last protoreflect.FieldDescriptor
-	// tool tells that it is one.
-	tool bool
 	// newRequest makes an empty request.
 	newRequest func() proto.Message
 	// invoke validates req and runs the RPC, giving emit every message that it produces. It is nil
@@ -50,7 +56,7 @@ type rpc struct {
 // NewRegistry returns a registry that serves ToolService alone. An error that occurs while it is
 // made or filled is kept and returned by [Registry.Err].
 func NewRegistry() *Registry {
-	r := &Registry{rpcs: make(map[string]*rpc), renderers: make(map[string]func() Renderer)}
+	r := &Registry{traffic: newTraffic(), rpcs: make(map[string]*rpc), renderers: make(map[string]func() Renderer)}
 	var err error
 	if r.catalog, err = catalog.New(); err != nil {
 		r.errs = append(r.errs, err)
@@ -75,6 +81,7 @@ func Unary[Req, Res any](r *Registry, procedure string, fn func(context.Context,
 		return
 	}
 	run := func(ctx context.Context, req *Req) (res *Res, err error) {
+		defer r.traffic.begin(ctx, e)(&err)
 		defer recoverTo(&err)
 		if err := r.admit(ctx, req); err != nil {
 			return nil, err
@@ -117,6 +124,7 @@ func Stream[Req, Res any](r *Registry, procedure string, fn func(ctx context.Con
 		return
 	}
 	run := func(ctx context.Context, req *Req, send func(*Res) error) (err error) {
+		defer r.traffic.begin(ctx, e)(&err)
 		defer recoverTo(&err)
 		if err := r.admit(ctx, req); err != nil {
 			return err
@@ -125,7 +133,7 @@ func Stream[Req, Res any](r *Registry, procedure string, fn func(ctx context.Con
 			// What has no end, such as a flood, is ended here once there is nothing left for it.
 			if isLast(e, asMessage(res)) {
 				callFrom(ctx).chargeWork(e, asMessage(res))
-			} else if err := callFrom(ctx).spent(); err != nil && e.tool {
+			} else if err := callFrom(ctx).spent(); err != nil && e.tool != "" {
 				return err
 			}
 			return send(res)
@@ -159,6 +167,7 @@ func ClientStream[Req, Res any](r *Registry, procedure string, fn func(ctx conte
 		return
 	}
 	run := func(ctx context.Context, recv func() (*Req, error)) (res *Res, err error) {
+		defer r.traffic.begin(ctx, e)(&err)
 		defer recoverTo(&err)
 		res, err = fn(ctx, recv)
 		if err == nil && res == nil {
@@ -234,10 +243,12 @@ func newRPC[Req, Res any](r *Registry, procedure string, clientStream, serverStr
 	if method.IsStreamingClient() != clientStream || method.IsStreamingServer() != serverStream {
 		return fail("it streams otherwise")
 	}
+	rule := r.access.rules[procedure]
 	e := &rpc{
 		procedure:  procedure,
+		tool:       rule.tool,
+		works:      rule.tool != "" || rule.beside,
 		method:     method,
-		tool:       catalog.Options(method).GetName() != "",
 		newRequest: func() proto.Message { return asMessage(new(Req)) },
 	}
 	if serverStream {

@@ -84,6 +84,10 @@ type Options struct {
 	// CertFile and KeyFile hold a TLS certificate and its key as PEM. Both empty: no TLS. While the
 	// server serves, it looks at them every few seconds and serves what is new in them.
 	CertFile, KeyFile string
+	// Version is what the overview calls this program. May be empty.
+	Version string
+	// Pool says how full the pool is, for the overview, at any moment. Nil: there is none.
+	Pool func() []PoolFill
 	// maxMessageBytes is less than MaxMessageBytes in a test. Zero means MaxMessageBytes.
 	maxMessageBytes int
 }
@@ -113,6 +117,7 @@ type Server struct {
 	openAPI   *openAPI
 	errors    *connect.ErrorWriter
 	log       *slog.Logger
+	started   time.Time
 	stop      context.CancelFunc // cancels every call
 
 	metricsHTTP *http.Server // of the metrics' own listener
@@ -171,9 +176,10 @@ func NewServer(opts Options) (*Server, error) {
 		admission: newAdmission(opts.MaxCalls),
 		gate: &turnstile{accounts: opts.Accounts, turns: quota.NewTurns(cmp.Or(opts.Places.Control, defaultControlPlaces),
 			cmp.Or(opts.Places.Run, defaultRunPlaces), cmp.Or(opts.Places.Files, defaultFilePlaces), opts.Shared)},
-		held:   &budget{most: maxHeldBytes},
-		errors: connect.NewErrorWriter(),
-		log:    opts.Logger,
+		held:    &budget{most: maxHeldBytes},
+		errors:  connect.NewErrorWriter(),
+		log:     opts.Logger,
+		started: time.Now(),
 	}
 	opts.Registry.gate = s.gate
 	s.ready = newReadiness(opts.Checks, s.admission, opts.Logger)
@@ -192,6 +198,7 @@ func NewServer(opts Options) (*Server, error) {
 	s.metricsHTTP = s.newMetricsHTTP()
 	s.routes = s.newRoutes()
 	s.newHTTP()
+	opts.Registry.operator.shows(s)
 	return s, nil
 }
 

@@ -34,6 +34,7 @@ type session struct {
 	idleTimeout atomic.Int64           // nanoseconds
 	renewed     atomic.Int64           // nanoseconds after Sessions.base
 	active      atomic.Int32           // calls that run now
+	calls       atomic.Int64           // since this gateway began
 	dirty       atomic.Bool            // the store holds an older lease
 	lost        atomic.Pointer[string] // why the sandbox died; nil while it lives
 

@@ -316,7 +316,7 @@ func (c *call) payer() bill {
 
 // chargeWork has a token pay for what the last message of a tool says it cost.
 func (c *call) chargeWork(e *rpc, last proto.Message) {
-	if c == nil || len(c.bill.tokens) == 0 || !e.tool {
+	if c == nil || len(c.bill.tokens) == 0 || e.tool == "" {
 		return
 	}
 	result, ok := last.ProtoReflect().Get(e.last).Message().Interface().(interface{ GetReceipt() *sandgatev1.Receipt })

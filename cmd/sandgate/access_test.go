@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/sandgate/sandgate/gateway/identity"
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
 
 // method returns one RPC of the API.
@@ -46,6 +48,7 @@ func TestAccess(t *testing.T) {
 	_, good := w.key(t, identity.Grant{Tenant: "acme"})
 	revokedID, revoked := w.key(t, identity.Grant{Tenant: "acme"})
 	_, expired := w.key(t, identity.Grant{Tenant: "acme", ExpiresAt: time.Now().Add(time.Second)})
+	_, anything := w.key(t, identity.Grant{Tenant: "anything"}) // that a tenant may do
 	_, elsewhere := w.key(t, identity.Grant{Tenant: "acme", Addresses: []string{"198.51.100.0/24"}})
 	if err := w.keys.db.RevokeKey(t.Context(), revokedID, time.Now()); err != nil {
 		t.Fatal(err)
@@ -74,6 +77,13 @@ func TestAccess(t *testing.T) {
 			_, narrow := w.key(t, identity.Grant{Tenant: "acme", Scopes: without(known.Scopes, scopesOf(m))})
 			if got := w.call(t, m, body, narrow); !got.says("permission_denied", "SCOPE_MISSING") {
 				t.Errorf("without its scope: %d %s", got.status, got.body)
+			}
+			operates := slices.Contains(scopesOf(m), identity.ScopeOperator)
+			if got := w.call(t, m, body, anything); got.says("permission_denied", "SCOPE_MISSING") != operates {
+				t.Errorf("a key without scopes, for what is the operator's alone (%v): %d %s", operates, got.status, got.body)
+			}
+			if operates {
+				w.refusesParts(t, m, body)
 			}
 			if !withSession(m.Input()) {
 				return
@@ -105,6 +115,53 @@ func TestAccess(t *testing.T) {
 	}
 }
 
+// refusesParts calls an RPC that is the operator's with parts of an operator's key.
+func (w *wired) refusesParts(t *testing.T, m protoreflect.MethodDescriptor, body []byte) {
+	t.Helper()
+	id, _ := w.key(t, identity.Grant{Tenant: "ops", Scopes: []string{identity.ScopeOperator, "tools"}})
+	holder := &identity.Principal{Tenant: "ops", Key: id, Scopes: []string{identity.ScopeOperator, "tools"}}
+	for what, narrow := range map[string]identity.Narrow{
+		"for one session": {Session: "ses_1"}, "for certain tools": {Tools: []string{"file_read"}}, "for less": {Scopes: []string{"tools"}},
+	} {
+		token, _, err := identity.NewToken(w.keys.pepper, holder, narrow, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.call(t, m, body, token); !got.says("permission_denied", "SCOPE_MISSING") {
+			t.Errorf("by an operator's token %s: %d %s", what, got.status, got.body)
+		}
+	}
+}
+
+// TestOperatorSeesAllTenants watches a gateway over the wire, by a key that may do nothing else.
+func TestOperatorSeesAllTenants(t *testing.T) {
+	w := newWired(t)
+	url := serveBoth(t, w.server.Handler())
+	for _, tenant := range []string{"acme", "other"} {
+		_, key := w.key(t, identity.Grant{Tenant: tenant})
+		w.newSession(t, key)
+	}
+	_, key := w.key(t, identity.Grant{Tenant: "ops", Scopes: []string{identity.ScopeOperator}})
+	stream, err := newClient(url, key).operator.WatchOverview(t.Context(), &sandgatev1.WatchOverviewRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stream.Close() }()
+	if !stream.Receive() {
+		t.Fatal(stream.Err())
+	}
+	if got := stream.Msg().GetOverview(); len(got.GetTenants()) != 2 || len(got.GetMostActive()) != 2 || got.GetSessions().GetTenants() != 2 {
+		t.Errorf("%v", got)
+	}
+	list := method(t, "ListSessions")
+	if got := w.call(t, list, request(t, list, ""), key); !got.says("permission_denied", "SCOPE_MISSING") {
+		t.Errorf("it lists sessions: %d %s", got.status, got.body)
+	}
+	if tenants := w.keys.ring.Tenants(); len(tenants) != 2 {
+		t.Errorf("it is a tenant: %v", tenants)
+	}
+}
+
 func idOf(key string) string { return strings.Split(key, "_")[1] }
 
 // TestToolsOfAKey: who may call certain tools can do nothing of their kind by another way.
@@ -120,7 +177,7 @@ func TestToolsOfAKey(t *testing.T) {
 	}
 	for _, m := range methods() {
 		switch m.Parent().Name() {
-		case "ToolService", "SessionService", "IdentityService", "CallService":
+		case "ToolService", "SessionService", "IdentityService", "CallService", "OperatorService":
 			continue
 		}
 		if m.Name() == "ListFiles" {

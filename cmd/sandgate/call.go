@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -23,9 +24,34 @@ const maxArgumentBytes = 16 << 20
 type callFlags struct {
 	at        place
 	arguments string
-	raw       bool
-	images    string
+	callID    string
+	show      replyFlags
 }
+
+// replyFlags say how the reply of a call is shown.
+type replyFlags struct {
+	raw, events bool
+	images      string
+}
+
+// add adds the flags to a command.
+func (f *replyFlags) add(cmd *cobra.Command) {
+	set := cmd.Flags()
+	set.StringVar(&f.images, "images", "", "save pictures in this folder")
+	set.BoolVar(&f.raw, "raw", false, "print the whole reply as JSON")
+	set.BoolVar(&f.events, "events", false, "print each event as it happens, then the reply, as lines of JSON")
+}
+
+// check refuses what would print the reply twice.
+func (f *replyFlags) check() error {
+	if f.raw && f.events {
+		return usagef("--raw and --events are two forms; name one")
+	}
+	return nil
+}
+
+// autoCallID is the --call-id that has one made.
+const autoCallID = "auto"
 
 // callCommand is `sandgate call`.
 func (a *app) callCommand() *cobra.Command {
@@ -36,21 +62,43 @@ func (a *app) callCommand() *cobra.Command {
 		GroupID: groupUse,
 		Args:    cobra.ExactArgs(1),
 		Long: `Calls a tool and prints what a model would read. Without --session it works in a
-temporary session that is deleted afterwards.`,
+temporary session that is deleted afterwards.
+
+With --call-id the call runs at most once, however often this command is repeated with
+the same arguments: the same call joins it while it runs and gets its result for 24 hours
+after. It goes on when this command ends; where only the connection breaks, this command
+follows it again by itself. See "sandgate calls".`,
 		Example: `  sandgate call python_run --json '{"code": "6*7"}'
   sandgate call file_write --session $id --json '{"path": "a.txt", "text": "hello"}'
-  sandgate call python_run --json @arguments.json --raw | jq .receipt`,
-		RunE: interruptible(func(ctx context.Context, args []string) error {
-			return a.call(ctx, args[0], &flags)
-		}),
+  sandgate call python_run --json @arguments.json --raw | jq .receipt
+  sandgate call shell_run --session $id --call-id step-17 --json '{"command": "make"}'`,
 	}
+	cmd.RunE = interruptible(func(ctx context.Context, args []string) error {
+		if err := errors.Join(flags.show.check(), flags.checkCallID(cmd.Flags().Changed("call-id"))); err != nil {
+			return err
+		}
+		return a.call(ctx, args[0], &flags)
+	})
 	set := cmd.Flags()
 	set.StringVar(&flags.arguments, "json", "{}", "the arguments as a JSON object, @FILE, or - for standard input")
 	set.StringVar(&flags.at.session, "session", "", "the session to work in")
 	set.StringVar(&flags.at.template, "template", "", "template of the temporary session: python or data")
-	set.StringVar(&flags.images, "images", "", "save pictures in this folder")
-	set.BoolVar(&flags.raw, "raw", false, "print the whole reply as JSON")
+	set.StringVar(&flags.callID, "call-id", "", "your name for this call, which then runs at most once; auto makes one")
+	flags.show.add(cmd)
 	return cmd
+}
+
+// checkCallID looks at --call-id, and makes one where that is asked for.
+func (f *callFlags) checkCallID(given bool) error {
+	switch {
+	case given && f.callID == "":
+		return usagef("--call-id is empty: without a name the call could run twice")
+	case given && f.at.session == "":
+		return usagef("--call-id needs --session: a temporary session ends with this command, and the call with it")
+	case f.callID == autoCallID:
+		f.callID = "cli-" + strings.ToLower(rand.Text())
+	}
+	return nil
 }
 
 // call makes the call and prints its reply.
@@ -64,30 +112,55 @@ func (a *app) call(ctx context.Context, tool string, flags *callFlags) error {
 		return err
 	}
 	return a.within(ctx, c, flags.at, func(ctx context.Context, id string) error {
-		reply, err := c.tools.CallTool(ctx, &sandgatev1.CallToolRequest{SessionId: id, Name: tool, Arguments: arguments})
+		request := &sandgatev1.CallToolRequest{SessionId: id, Name: tool, Arguments: arguments, CallId: flags.callID}
+		reply, err := a.makeCall(ctx, c, request, flags.show.events)
 		if err != nil {
 			return forCommandLine(tool, err)
 		}
-		if flags.raw {
-			err = a.printJSON(reply)
-		} else {
-			err = a.printContent(reply.GetContent(), flags.images)
-		}
-		if err != nil {
-			return err
-		}
-		own := reply.GetResult().GetFields()["exit_code"].GetNumberValue()
-		return exitWith(statusCode(reply.GetStatus(), int32(own)))
+		return a.showReply(reply, flags.show)
 	})
+}
+
+// makeCall makes a call, and follows it where it has a name or its events are wanted.
+func (a *app) makeCall(ctx context.Context, c *client, request *sandgatev1.CallToolRequest, events bool) (*sandgatev1.CallToolResponse, error) {
+	if request.GetCallId() == "" && !events {
+		return c.tools.CallTool(ctx, request)
+	}
+	if request.GetCallId() != "" {
+		a.notef("call_id %s", request.GetCallId())
+	}
+	follower := &callFollower{app: a, client: c, callID: request.GetCallId(), events: events}
+	return follower.run(ctx, request)
+}
+
+// showReply prints what a call produced, and says by its error how it ended.
+func (a *app) showReply(reply *sandgatev1.CallToolResponse, show replyFlags) (err error) {
+	switch {
+	case show.events: // the reply was the last of them
+	case show.raw:
+		err = a.printJSON(reply)
+	default:
+		err = a.printContent(reply.GetContent(), show.images)
+	}
+	if err != nil {
+		return err
+	}
+	own := reply.GetResult().GetFields()["exit_code"].GetNumberValue()
+	return exitWith(statusCode(reply.GetStatus(), int32(own)))
 }
 
 // forCommandLine turns a hint to the API's list of tools into one to the command that shows it.
 func forCommandLine(tool string, err error) error {
+	return hintTo("ListTools", "`sandgate tools describe "+tool+"`", err)
+}
+
+// hintTo puts the name of a command in the place of that of an RPC in an error's hint.
+func hintTo(rpc, command string, err error) error {
 	message, hint := explain(err)
-	if !strings.Contains(hint, "ListTools") {
+	if !strings.Contains(hint, rpc) {
 		return err
 	}
-	return hintError{err: errors.New(message), hint: strings.ReplaceAll(hint, "ListTools", "`sandgate tools describe "+tool+"`")}
+	return hintError{err: errors.New(message), hint: strings.ReplaceAll(hint, rpc, command)}
 }
 
 // readArguments reads the value of --json.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -14,6 +15,9 @@ import (
 // maxReplyBytes bounds one message of the gateway: the largest is a display with pictures in it.
 const maxReplyBytes = 64 << 20
 
+// silence is how long a connection may say nothing before it is asked, and then not answer.
+const silence = 30 * time.Second
+
 // client speaks to one gateway. It may be used by any number of goroutines.
 type client struct {
 	sessions  sandgatev1connect.SessionServiceClient
@@ -23,6 +27,8 @@ type client struct {
 	python    sandgatev1connect.PythonServiceClient
 	processes sandgatev1connect.ProcessServiceClient
 	files     sandgatev1connect.FileServiceClient
+	calls     sandgatev1connect.CallServiceClient
+	operator  sandgatev1connect.OperatorServiceClient
 }
 
 // client returns a client of the gateway that the command line or the environment names. Nothing
@@ -67,7 +73,11 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // newClient returns a client of the gateway at a base URL, with a key unless that is empty.
 func newClient(base, key string) *client {
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+		// A connection that died without a word is noticed, also while a call says nothing for long.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: silence},
+	}
 	if strings.HasPrefix(base, "http://") {
 		// Without TLS there is no negotiation. HTTP/2 is chosen because a refused upload is then
 		// told at once, while HTTP/1 may only see its connection cut.
@@ -96,6 +106,8 @@ func newClientOver(httpClient connect.HTTPClient, base string) *client {
 		python:    sandgatev1connect.NewPythonServiceClient(httpClient, base, options),
 		processes: sandgatev1connect.NewProcessServiceClient(httpClient, base, options),
 		files:     sandgatev1connect.NewFileServiceClient(httpClient, base, options),
+		calls:     sandgatev1connect.NewCallServiceClient(httpClient, base, options),
+		operator:  sandgatev1connect.NewOperatorServiceClient(httpClient, base, options),
 	}
 }
 

@@ -30,6 +30,9 @@ func (a *app) addCompletions(root *cobra.Command) {
 		"session get":    first(a.suggestSessions),
 		"session extend": first(a.suggestSessions),
 		"session delete": a.suggestSessions,
+		"calls get":      first(a.suggestCalls(false)),
+		"calls attach":   first(a.suggestCalls(false)),
+		"calls cancel":   first(a.suggestCalls(true)),
 		"config check":   first(suggestFiles),
 	} {
 		if cmd, _, err := root.Find(strings.Fields(command)); err == nil {

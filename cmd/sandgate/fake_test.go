@@ -54,7 +54,13 @@ func startFakeGateway(t *testing.T) string {
 	mux.Handle(sandgatev1connect.NewProcessServiceHandler(&processes{fakeGateway: fake, inputs: map[string]chan []byte{}}))
 	mux.Handle(sandgatev1connect.NewFileServiceHandler(fake))
 	mux.Handle(sandgatev1connect.NewToolServiceHandler(fake))
-	server := httptest.NewUnstartedServer(mux)
+	return serveBoth(t, mux)
+}
+
+// serveBoth serves a handler over HTTP/1 and HTTP/2 without TLS, as a gateway does, and returns its URL.
+func serveBoth(t *testing.T, handler http.Handler) string {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
 	server.Config.Protocols = new(http.Protocols)
 	server.Config.Protocols.SetHTTP1(true)
 	server.Config.Protocols.SetUnencryptedHTTP2(true)

@@ -66,14 +66,15 @@ func (a *app) keyCreate() *cobra.Command {
 		Short: "Make a key, and print it once",
 		Args:  noArguments,
 		Long: `Prints the key alone on stdout. It is kept nowhere: whoever loses it needs another one.
-The scopes and tools that there are stand in the error for one that there is not.`,
+The scopes and tools that there are stand in the error for one that there is not. The scope
+operator, for "sandgate top", is held only by keys that name it: it shows all tenants.`,
 		Example: `  sandgate key create --tenant acme
   sandgate key create --tenant acme --tools python_run,file_read --from 10.0.0.0/8`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&grant.Tenant, "tenant", identity.DefaultTenant, "whose key it is: a to z, digits and dashes")
 	flags.StringVar(&grant.Name, "name", "", "a note for the list")
-	flags.StringSliceVar(&grant.Scopes, "scopes", nil, "what it may be used for, comma-separated (default everything)")
+	flags.StringSliceVar(&grant.Scopes, "scopes", nil, "what it may be used for, comma-separated (default everything that a tenant may do)")
 	flags.StringSliceVar(&grant.Tools, "tools", nil, "the tools it may call, comma-separated (default all)")
 	flags.StringSliceVar(&grant.Addresses, "from", nil, "networks it may be used from, such as 10.0.0.0/8 (default anywhere)")
 	flags.StringVar(&expires, "expires", "", "how long it lasts, such as 720h (default for ever)")

@@ -32,6 +32,15 @@ func TestClient(t *testing.T) {
 	}, Cmds: commands()})
 }
 
+// TestWired runs the client against a gateway that is whole but for the wall around its sandboxes.
+func TestWired(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script/wired", RequireExplicitExec: true, Setup: func(env *testscript.Env) error {
+		env.Setenv("HOME", env.WorkDir)
+		env.Setenv("SANDGATE_SERVER", serveBoth(t, newWired(t).server.Handler()))
+		return nil
+	}, Cmds: commands()})
+}
+
 // commands are what scripts can do beyond testscript's own.
 func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/sandgate/sandgate/gateway/catalog"
+	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/loopback"
 	"github.com/sandgate/sandgate/gateway/mcp"
 )
@@ -15,7 +18,7 @@ func (g *gatewayParts) mountMCP() error {
 	if err != nil {
 		return err
 	}
-	scopes := known.Scopes()
+	scopes := slices.DeleteFunc(known.Scopes(), func(scope string) bool { return scope == identity.ScopeOperator }) // no client of tools needs it
 	own := newClientOver(&loopback.Client{Handler: g.server.Handler()}, "http://localhost")
 	facade, err := mcp.New(mcp.Options{
 		Tools: own.tools, Sessions: own.sessions,

@@ -76,6 +76,18 @@ func (g *gatewayParts) poolGauges() []gateway.Gauge {
 	return gauges
 }
 
+// poolFill shows the same in the overview.
+func (g *gatewayParts) poolFill() []gateway.PoolFill {
+	ready, wanted := g.pool.Load().Ready()
+	var fill []gateway.PoolFill
+	for _, template := range templates() {
+		fill = append(fill, gateway.PoolFill{
+			Template: template, Ready: int(ofTemplate(ready, template)), Wanted: int(ofTemplate(wanted, template)),
+		})
+	}
+	return fill
+}
+
 // ofTemplate adds up what a pool has of a template.
 func ofTemplate(counts map[sandbox.Spec]int, template string) float64 {
 	total := 0

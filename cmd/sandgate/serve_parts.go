@@ -239,6 +239,8 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		Checks:         g.checks(),
 		Gauges:         append(g.poolGauges(), buildGauge()),
 		Collectors:     []prometheus.Collector{g.measured},
+		Version:        buildVersion(),
+		Pool:           g.poolFill,
 		MetricsApart:   g.cfg.MetricsApart(),
 		Tracer:         g.tracer,
 		CertFile:       g.cfg.TLSCert,

@@ -21,6 +21,7 @@ func newRegistry(sessions *gateway.Sessions, gate *identity.Gate, calls *journal
 	gateway.RegisterIdentity(registry, gate, sessions)
 	gateway.RegisterCalls(registry, calls)
 	gateway.RegisterUsage(registry, ledger)
+	gateway.RegisterOperator(registry)
 	registerPython(registry, pyrunner.NewPython(sessions))
 	registerProcesses(registry, pyrunner.NewProcess(sessions))
 	registerFiles(registry, fileserver.New(sessions))

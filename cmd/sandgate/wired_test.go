@@ -69,6 +69,7 @@ func newWired(t *testing.T) *wired {
 	}
 	server, err := gateway.NewServer(gateway.Options{
 		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Journal: calls, Accounts: ledger, Logger: slog.New(slog.DiscardHandler),
+		Version: "v1", Pool: func() []gateway.PoolFill { return []gateway.PoolFill{{Template: "python", Ready: 1, Wanted: 2}} },
 	})
 	if err != nil {
 		t.Fatal(err)

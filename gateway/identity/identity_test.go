@@ -26,7 +26,7 @@ var here = netip.MustParseAddr("127.0.0.1") //nolint:gochecknoglobals // a const
 
 // known are the scopes and tools of these tests.
 var known = identity.Known{ //nolint:gochecknoglobals // a constant
-	Scopes: []string{"files", "python", "tools"}, Tools: []string{"file_read", "python_run"}}
+	Scopes: []string{"files", "operator", "python", "tools"}, Tools: []string{"file_read", "python_run"}}
 
 // fixture is a keyring over a real store.
 type fixture struct {
@@ -320,4 +320,50 @@ func TestBlindKeyring(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestOperatorIsNamed: nobody sees all tenants but who was told to by name, or calls a gateway without keys.
+func TestOperatorIsNamed(t *testing.T) {
+	operator := []string{identity.ScopeOperator}
+	for what, c := range map[string]struct {
+		p   *identity.Principal
+		may bool
+	}{
+		"anyone, without keys":    {identity.Anyone(), true},
+		"by name":                 {&identity.Principal{Tenant: "a", Key: "k", Scopes: []string{"files", "operator"}}, true},
+		"a tenant's key":          {&identity.Principal{Tenant: "a", Key: "k"}, false},
+		"one that is vouched for": {&identity.Principal{Tenant: "a", Key: identity.Vouched}, false},
+		"other scopes":            {&identity.Principal{Tenant: "a", Key: "k", Scopes: []string{"files"}}, false},
+		"for one session":         {&identity.Principal{Tenant: "a", Key: "k", Scopes: operator, Session: "s"}, false},
+		"for certain tools":       {&identity.Principal{Tenant: "a", Key: "k", Scopes: operator, Tools: []string{"file_read"}}, false},
+		"nobody":                  {&identity.Principal{}, false},
+	} {
+		if may := c.p.Lacks(operator) == ""; may != c.may {
+			t.Errorf("%s: %v", what, may)
+		}
+		// What they may not do they can hand to nobody.
+		_, made, err := identity.NewToken(identity.NewPepper(), c.p, identity.Narrow{Scopes: operator}, time.Now())
+		if (err == nil) != c.may || err == nil && made.Lacks(operator) != "" {
+			t.Errorf("%s makes a token for it: %+v, %v", what, made, err)
+		}
+		if _, made, err := identity.NewToken(identity.NewPepper(), c.p, identity.Narrow{Session: c.p.Session}, time.Now()); err != nil || !c.may && made.Lacks(operator) == "" {
+			t.Errorf("%s makes a token: %+v, %v", what, made, err)
+		}
+	}
+	maker := &identity.Principal{Tenant: "a", Key: "k", Scopes: []string{"files", "operator"}}
+	_, made, err := identity.NewToken(identity.NewPepper(), maker, identity.Narrow{Session: "ses_1"}, time.Now())
+	if err != nil || made.Lacks(operator) == "" || made.Lacks([]string{"files"}) != "" {
+		t.Errorf("an operator's token for an agent: %+v, %v", made, err)
+	}
+}
+
+// TestOperatorsKeyIsNoTenant: it has no sessions, so that it makes no second tenant of its own.
+func TestOperatorsKeyIsNoTenant(t *testing.T) {
+	f := newFixture(t)
+	f.key(t, identity.Grant{Tenant: "acme"})
+	f.key(t, identity.Grant{Tenant: "ops", Scopes: []string{identity.ScopeOperator}})
+	f.start(t)
+	if got := f.ring.Tenants(); len(got) != 1 || got[0] != "acme" {
+		t.Errorf("tenants: %v", got)
+	}
 }

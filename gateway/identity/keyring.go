@@ -282,7 +282,8 @@ func (k *Keyring) read(ctx context.Context, generation int64) (*known, error) {
 		}
 		fresh.keys[key.ID] = e
 		ended := !key.RevokedAt.IsZero() && !key.RevokedAt.After(now) || !key.ExpiresAt.IsZero() && !key.ExpiresAt.After(now)
-		if !ended {
+		onlyLooks := len(key.Scopes) == 1 && key.Scopes[0] == ScopeOperator // and has no sessions
+		if !ended && !onlyLooks {
 			named[key.Tenant] = true
 		}
 	}

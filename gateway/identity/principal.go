@@ -11,6 +11,10 @@ import (
 // DefaultTenant is whose everything is where nobody says otherwise.
 const DefaultTenant = "default"
 
+// ScopeOperator lets somebody look at the whole gateway, all tenants included. It is no tenant's to
+// give away, so that it is held only by who was given it by name: nil scopes do not have it.
+const ScopeOperator = "operator"
+
 // A Principal is who makes a call and what it may do. It never changes. The zero value may do
 // nothing, as it has no tenant.
 type Principal struct {
@@ -19,7 +23,7 @@ type Principal struct {
 	// ID names it in logs: the id of a key or token, or whom somebody else vouched for. Empty on a
 	// gateway without keys.
 	ID string
-	// Scopes are what it may do. Nil: everything that a tenant may do.
+	// Scopes are what it may do. Nil: everything that a tenant may do, which is all but [ScopeOperator].
 	Scopes []string
 	// Tools are the tools it may call. Nil: all.
 	Tools []string
@@ -33,6 +37,8 @@ type Principal struct {
 	// Key is the key that it goes back to, with which it ends: [Vouched] for somebody whom a
 	// [Verifier] let in, empty for whoever calls a gateway without keys.
 	Key string
+	// Everybody is set for whoever calls a gateway that has no keys, and so is its operator.
+	Everybody bool
 }
 
 // Budget is what may be used with a token. Zero fields do not bound.
@@ -55,19 +61,25 @@ type Spending struct {
 const Vouched = "vouched"
 
 // Anyone is who calls a gateway that has no keys.
-func Anyone() *Principal { return &Principal{Tenant: DefaultTenant} }
+func Anyone() *Principal { return &Principal{Tenant: DefaultTenant, Everybody: true} }
 
 // Lacks returns the first of the scopes that p does not have, empty where it has all of them.
 func (p *Principal) Lacks(scopes []string) string {
-	if p.Scopes == nil {
-		return ""
-	}
 	for _, scope := range scopes {
-		if !slices.Contains(p.Scopes, scope) {
+		if !p.holds(scope) {
 			return scope
 		}
 	}
 	return ""
+}
+
+// holds tells whether p has a scope. Whoever is for one session or for certain tools is no operator,
+// so that a part of an operator's key can be handed to an agent.
+func (p *Principal) holds(scope string) bool {
+	if scope != ScopeOperator {
+		return p.Scopes == nil || slices.Contains(p.Scopes, scope)
+	}
+	return p.Everybody || slices.Contains(p.Scopes, scope) && p.Session == "" && p.Tools == nil
 }
 
 // MayCall tells whether p may call a tool.

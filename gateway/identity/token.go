@@ -95,6 +95,7 @@ func NewToken(pepper Pepper, maker *Principal, narrow Narrow, now time.Time) (te
 	if len(p.Budgets) > maxBudgets {
 		return "", nil, ErrDeep
 	}
+	p.Scopes = slices.DeleteFunc(p.Scopes, func(scope string) bool { return !maker.holds(scope) })
 	wider := !maker.Sees(p.Session) || len(p.Scopes) < len(narrow.Scopes) || len(p.Tools) < len(narrow.Tools)
 	if wider {
 		return "", nil, ErrWider
