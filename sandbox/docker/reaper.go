@@ -47,7 +47,7 @@ func (d *Driver) isNewer(found container.Summary) bool {
 	return err == nil && id.epoch > d.options.Epoch
 }
 
-// A Reaper sweeps from time to time.
+// A Reaper sweeps from time to time, and when an engine that had gone answers again.
 type Reaper struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
@@ -74,6 +74,7 @@ func (r *Reaper) run(ctx context.Context, driver *Driver, interval time.Duration
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-driver.pulse.back: // what died with the engine is still there
 		}
 		bounded, cancel := context.WithTimeout(ctx, cleanupTimeout)
 		removed, err := driver.Sweep(bounded)
