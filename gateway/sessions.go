@@ -69,6 +69,8 @@ type Sessions struct {
 	all     map[owned]*session // guarded by mu
 	pending int                // sessions being made; guarded by mu
 	closed  bool               // guarded by mu
+	// unforgotten are sessions that have ended and are still in the store. Guarded by mu.
+	unforgotten []string
 
 	work sync.WaitGroup // every goroutine and every creation
 	wake chan struct{}  // asks the keeper to look at the leases

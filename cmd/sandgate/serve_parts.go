@@ -18,7 +18,6 @@ import (
 	"github.com/sandgate/sandgate/gateway/journal"
 	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/docker"
-	"github.com/sandgate/sandgate/sandbox/guest/health"
 )
 
 // gatewayParts is a gateway with everything that it stands on.
@@ -40,6 +39,7 @@ type gatewayParts struct {
 
 	metricsListener net.Listener // nil: the metrics have none of their own
 	measured        *gateway.MeasuredDriver
+	breaker         *sandbox.Breaker // between the pool and the engine
 }
 
 // openGateway makes a gateway that only needs to be served. Whatever it opened is closed again when
@@ -133,7 +133,7 @@ func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 			return pool.Create(ctx, spec)
 		}),
 		Store:       g.keys.db,
-		Allow:       g.tenantsFit,
+		Allow:       g.mayCreate,
 		Runtime:     g.runtime,
 		Templates:   templates(),
 		Defaults:    g.cfg.DefaultLimits,
@@ -187,9 +187,7 @@ func (g *gatewayParts) openPool(context.Context) error {
 	for template, count := range map[string]int{"python": g.cfg.PoolPython, "data": g.cfg.PoolData} {
 		ready[sandbox.Spec{Template: template, Runtime: g.runtime, Limits: limits}] = count
 	}
-	g.measured = gateway.MeasureDriver(g.driver, templates())
-	pool := sandbox.NewPool(g.measured, sandbox.PoolOptions{Ready: ready, Check: health.New().Check, Log: g.log})
-	g.pool.Store(pool)
+	pool := g.openPoolOver(g.driver, ready)
 	g.undo.add("empty the pool", pool.Close)
 	return nil
 }
@@ -213,10 +211,12 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		AllowedHosts:   g.cfg.AllowedHosts,
 		AllowedOrigins: g.cfg.AllowedOrigins,
 		Checks: map[string]gateway.Readiness{
-			"engine": g.driver,
+			"engine":  g.driver,
+			"breaker": g.breaker,
+			"state":   gateway.ReadinessFunc(g.stateHasRoom),
 			"pool":   gateway.ReadinessFunc(g.poolReady),
 		},
-		Gauges:       append(g.poolGauges(), buildGauge()),
+		Gauges:       append(append(g.poolGauges(), g.breakerGauges()...), buildGauge()),
 		Collectors:   []prometheus.Collector{g.measured},
 		MetricsApart: g.cfg.MetricsApart(),
 		Tracer:       g.tracer,
