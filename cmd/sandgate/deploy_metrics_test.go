@@ -27,7 +27,6 @@ import (
 	"github.com/sandgate/sandgate/gateway/journal"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
-	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/sandboxtest"
 )
 
