@@ -21,7 +21,7 @@ var server *storetest.Postgres //nolint:gochecknoglobals // one for the package
 
 func TestMain(m *testing.M) {
 	if source := os.Getenv(otherProcess); source != "" {
-		if err := openAndClose(source); err != nil {
+		if err := seesLock(source); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
