@@ -1,0 +1,194 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/sandgate/sandgate/sandbox"
+)
+
+// engineFault is something that befalls an engine, or one container of it.
+type engineFault struct {
+	name     string
+	strike   func(t *testing.T, e *privateEngine, id string)
+	repair   func(t *testing.T, e *privateEngine) // nil: it mends itself, and other sandboxes are not touched
+	survives bool                                 // the sandbox does
+}
+
+func engineFaults() []engineFault {
+	killIt := func(find func(*testing.T, *privateEngine, string) int) func(*testing.T, *privateEngine, string) {
+		return func(t *testing.T, e *privateEngine, id string) {
+			if err := syscall.Kill(find(t, e, id), syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return []engineFault{
+		{name: "guest killed", strike: killIt(func(t *testing.T, e *privateEngine, id string) int { return e.guestOf(t, id) })},
+		{name: "shim killed", strike: killIt(func(t *testing.T, e *privateEngine, id string) int { return parentOf(t, e.guestOf(t, id)) })},
+		{name: "container removed", strike: func(t *testing.T, e *privateEngine, id string) {
+			if err := e.client.ContainerRemove(t.Context(), id, container.RemoveOptions{Force: true}); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{
+			name:     "engine stopped",
+			strike:   func(t *testing.T, e *privateEngine, _ string) { e.signal(t, syscall.SIGSTOP) },
+			repair:   func(t *testing.T, e *privateEngine) { e.signal(t, syscall.SIGCONT) },
+			survives: true,
+		},
+		{
+			name:   "engine killed",
+			strike: func(t *testing.T, e *privateEngine, _ string) { e.kill(t) },
+			repair: func(t *testing.T, e *privateEngine) { e.start(t) },
+		},
+	}
+}
+
+// Whatever dies beneath a sandbox: whoever uses it learns of it, nobody waits for an engine that is gone, sandboxes
+// can be made as soon as it is back, nothing of ours is left behind, and nothing else is touched.
+func TestEngineFaults(t *testing.T) {
+	e := startPrivateEngine(t)
+	for _, fault := range engineFaults() {
+		t.Run(fault.name, func(t *testing.T) { e.suffer(t, fault) })
+	}
+}
+
+func (e *privateEngine) suffer(t *testing.T, fault engineFault) {
+	driver, err := New(t.Context(), Options{Host: e.host, Image: privateImage, Owner: "test-" + newName(), OrphanTimeout: 30 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := driver.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := driver.Reconcile(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	reaper := StartReaper(driver, time.Hour) // but for the return of the engine
+	t.Cleanup(reaper.Close)
+	stranger := e.addStranger(t)
+	box := create(t, driver, testSpec("runc"))
+	call := beginEcho(t, box)
+
+	fault.strike(t, e, box.ID())
+	if !fault.survives {
+		call.wantsLoss(t, box)
+	}
+	if fault.repair != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := driver.Create(ctx, testSpec("runc")); !errors.Is(err, sandbox.ErrUnavailable) || ctx.Err() != nil {
+			t.Errorf("without an engine Create = %v, want ErrUnavailable at once", err)
+		}
+		fault.repair(t, e)
+	}
+	var next sandbox.Sandbox
+	eventually(t, "a sandbox to be made again", func() bool {
+		var err error
+		next, err = driver.Create(t.Context(), testSpec("runc"))
+		return err == nil
+	})
+	if got, err := post(t.Context(), next.Transport(), "/echo", "well"); err != nil || got != "well" {
+		t.Errorf("the next sandbox says %q, %v", got, err)
+	}
+	if fault.survives {
+		call.wantsAnswer(t)
+		closeBox(t, box)
+	}
+	closeBox(t, next)
+	eventually(t, "nothing of ours to be left", func() bool { return len(owned(t, driver)) == 0 })
+	if _, err := e.client.ContainerInspect(t.Context(), stranger); err != nil {
+		t.Errorf("a container that is not ours: %v", err)
+	}
+}
+
+// addStranger makes a container that looks a lot like ours and is not.
+func (e *privateEngine) addStranger(t *testing.T) string {
+	t.Helper()
+	made, err := e.client.ContainerCreate(t.Context(), &container.Config{
+		Image: privateImage, Entrypoint: []string{guestPath}, Labels: map[string]string{labelOwner: "somebody else", labelEpoch: "1"},
+	}, nil, nil, nil, newName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made.ID
+}
+
+func closeBox(t *testing.T, box sandbox.Sandbox) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := box.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// echo is a call that goes on until its input ends.
+type echo struct {
+	input *io.PipeWriter
+	ended chan error
+	said  []byte
+}
+
+func beginEcho(t *testing.T, box sandbox.Sandbox) *echo {
+	t.Helper()
+	body, input := io.Pipe()
+	t.Cleanup(func() { _ = input.Close() })
+	call := &echo{input: input, ended: make(chan error, 1)}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, sandbox.GuestURL+"/echo", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		response, err := box.Transport().RoundTrip(request)
+		if err == nil {
+			call.said, err = io.ReadAll(response.Body)
+			_ = response.Body.Close()
+		}
+		call.ended <- err
+	}()
+	if _, err := input.Write([]byte("before ")); err != nil {
+		t.Fatal(err)
+	}
+	return call
+}
+
+// wantsLoss wants the call to fail and the sandbox to say that it is lost.
+func (c *echo) wantsLoss(t *testing.T, box sandbox.Sandbox) {
+	t.Helper()
+	for _, step := range []struct {
+		what string
+		is   func() bool
+	}{
+		{"the sandbox to end", func() bool { return box.Err() != nil }},
+		{"the call to fail", func() bool { return len(c.ended) > 0 }},
+	} {
+		eventually(t, step.what, step.is)
+	}
+	if err := <-c.ended; err == nil || !errors.Is(box.Err(), sandbox.ErrLost) {
+		t.Errorf("the call ended with %v, the sandbox with %v", err, box.Err())
+	}
+	if _, err := post(t.Context(), box.Transport(), "/echo", "after"); err == nil {
+		t.Error("a sandbox that is lost answers")
+	}
+}
+
+func (c *echo) wantsAnswer(t *testing.T) {
+	t.Helper()
+	if _, err := c.input.Write([]byte("and after")); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(c.input.Close(), <-c.ended); err != nil || string(c.said) != "before and after" {
+		t.Errorf("the call through it all: %q, %v", c.said, err)
+	}
+}
