@@ -177,6 +177,9 @@ func (c *instance) remove() error {
 		c.driver.options.Log.Warn("sandbox not removed; the next sweep tries again", "container", c.name, "error", err)
 	}
 	c.driver.letGo(c.name)
+	if err != nil {
+		c.driver.askForSweep() // once it is let go, or the sweep would pass it by
+	}
 	return err
 }
 

@@ -97,6 +97,7 @@ type Driver struct {
 	image    string         // the id that Options.Image had at the start; the name while there is none
 	tasks    sync.WaitGroup // one for each held container
 	detach   chan struct{}  // closed by Close
+	unswept  chan struct{}  // has room for one: something is likely to be left over
 
 	mu         sync.Mutex
 	closed     bool                // guarded by mu
@@ -128,12 +129,13 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 		creating: make(chan struct{}, options.MaxCreating),
 		uids:     newSlots(),
 		detach:   make(chan struct{}),
+		unswept:  make(chan struct{}, 1),
 		names:    map[string]struct{}{},
 	}
 	if err := driver.learn(ctx); err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
-	driver.pulse = startPulse(driver.Ready, options.Log)
+	driver.pulse = startPulse(driver.Ready, driver.askForSweep, options.Log)
 	return driver, nil
 }
 

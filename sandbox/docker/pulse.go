@@ -22,7 +22,7 @@ const (
 type pulse struct {
 	ask  func(ctx context.Context) error
 	log  *slog.Logger
-	back chan struct{} // has room for one: the engine answers again
+	back func() // called when the engine answers again
 
 	stop  context.CancelFunc
 	ended chan struct{}
@@ -33,11 +33,11 @@ type pulse struct {
 	drop context.CancelCauseFunc // ends live; guarded by mu
 }
 
-// startPulse begins to ask. Until the first answer the engine passes for alive. Whoever started it calls
-// close.
-func startPulse(ask func(ctx context.Context) error, log *slog.Logger) *pulse {
+// startPulse begins to ask. Until the first answer the engine passes for alive; back is called whenever it
+// answers again. Whoever started it calls close.
+func startPulse(ask func(ctx context.Context) error, back func(), log *slog.Logger) *pulse {
 	ctx, stop := context.WithCancel(context.Background())
-	p := &pulse{ask: ask, log: log, back: make(chan struct{}, 1), stop: stop, ended: make(chan struct{})}
+	p := &pulse{ask: ask, log: log, back: back, stop: stop, ended: make(chan struct{})}
 	p.live, p.drop = context.WithCancelCause(context.Background())
 	go p.run(ctx)
 	return p
@@ -74,10 +74,7 @@ func (p *pulse) note(err error) {
 		p.log.Info("the engine answers again")
 		p.err = nil
 		p.live, p.drop = context.WithCancelCause(context.Background())
-		select {
-		case p.back <- struct{}{}:
-		default:
-		}
+		p.back()
 	}
 }
 

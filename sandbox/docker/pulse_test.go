@@ -20,12 +20,13 @@ func TestPulse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		var hangs atomic.Bool
+		back := make(chan struct{}, 1)
 		p := startPulse(func(ctx context.Context) error {
 			if hangs.Load() {
 				<-ctx.Done()
 			}
 			return ctx.Err()
-		}, slog.New(slog.NewTextHandler(&log, nil)))
+		}, func() { back <- struct{}{} }, slog.New(slog.NewTextHandler(&log, nil)))
 		synctest.Wait()
 		hangs.Store(true)
 		work, done := p.within(t.Context())
@@ -39,7 +40,7 @@ func TestPulse(t *testing.T) {
 		<-refused.Done()
 		time.Sleep(time.Minute) //nolint:forbidigo // of a fake clock
 		hangs.Store(false)
-		<-p.back
+		<-back
 		again, againDone := p.within(t.Context())
 		synctest.Wait()
 		if err := again.Err(); err != nil {
