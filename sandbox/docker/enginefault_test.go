@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -191,4 +192,57 @@ func (c *echo) wantsAnswer(t *testing.T) {
 	if err := errors.Join(c.input.Close(), <-c.ended); err != nil || string(c.said) != "before and after" {
 		t.Errorf("the call through it all: %q, %v", c.said, err)
 	}
+}
+
+// Where the engine's disk is full sandboxes that run go on, and new ones are refused until there is room.
+func TestEngineDiskFull(t *testing.T) {
+	e := startPrivateEngine(t, func(e *privateEngine) {
+		if err := os.Mkdir(e.path("data"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Mount("tmpfs", e.path("data"), "tmpfs", 0, "size=64m"); err != nil {
+			t.Skipf("no disk can be mounted for the test: %v", err)
+		}
+	})
+	driver, err := New(t.Context(), Options{Host: e.host, Image: privateImage, Owner: "test-" + newName(), OrphanTimeout: 30 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := driver.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	box := create(t, driver, testSpec("runc"))
+	filler, err := os.Create(e.path("data/filler"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(filler, neverending{}); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk does not fill: %v", err)
+	}
+	for range 3 {
+		if _, err := driver.Create(t.Context(), testSpec("runc")); !errors.Is(err, sandbox.ErrUnavailable) {
+			t.Errorf("Create = %v, want ErrUnavailable", err)
+		}
+	}
+	if got, err := post(t.Context(), box.Transport(), "/echo", "well"); err != nil || got != "well" {
+		t.Errorf("the sandbox that runs says %q, %v", got, err)
+	}
+	if err := errors.Join(filler.Close(), os.Remove(filler.Name())); err != nil {
+		t.Fatal(err)
+	}
+	closeBox(t, create(t, driver, testSpec("runc")))
+	closeBox(t, box)
+	if left := owned(t, driver); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// neverending reads as zeros.
+type neverending struct{}
+
+func (neverending) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }

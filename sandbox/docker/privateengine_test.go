@@ -31,8 +31,8 @@ type privateEngine struct {
 	log    bytes.Buffer
 }
 
-// startPrivateEngine skips the test where no second engine can be had: without root, or without dockerd.
-func startPrivateEngine(t *testing.T) *privateEngine {
+// startPrivateEngine starts an engine after what prepare does to its folder. It skips the test where no second engine can be had: without root, or without dockerd.
+func startPrivateEngine(t *testing.T, prepare ...func(e *privateEngine)) *privateEngine {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts an engine of its own")
@@ -59,6 +59,9 @@ func startPrivateEngine(t *testing.T) *privateEngine {
 	}
 	if e.client, err = connect(e.host); err != nil {
 		t.Fatal(err)
+	}
+	for _, each := range prepare {
+		each(e)
 	}
 	e.start(t)
 	e.importGuest(t)
