@@ -94,6 +94,7 @@ type Server struct {
 	openAPI   *openAPI
 	errors    *connect.ErrorWriter
 	log       *slog.Logger
+	lines     *lineRate          // of failed calls in the log
 	stop      context.CancelFunc // cancels every call
 
 	metricsHTTP *http.Server // of the metrics' own listener
@@ -142,6 +143,7 @@ func NewServer(opts Options) (*Server, error) {
 		held:      &budget{most: maxHeldBytes},
 		errors:    connect.NewErrorWriter(),
 		log:       opts.Logger,
+		lines:     &lineRate{log: opts.Logger},
 	}
 	s.ready = newReadiness(opts.Checks, s.admission, opts.Logger)
 	var err error
@@ -240,6 +242,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		defer cancel()
 		err = errors.Join(err, s.admission.drain(cancelled))
 	}
+	s.lines.close()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectionShutdown)
 	defer cancel()
 	if closeErr := s.http.Shutdown(closing); closeErr != nil {
