@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -74,6 +75,8 @@ type Options struct {
 	CertFile, KeyFile string
 	// maxMessageBytes is less than MaxMessageBytes in a test. Zero means MaxMessageBytes.
 	maxMessageBytes int
+	// pingAfter and pingTimeout are shorter in a test. Zero means the constants.
+	pingAfter, pingTimeout time.Duration
 }
 
 // A Server serves a registry over Connect, gRPC and gRPC-Web on one port. Its methods may be called
@@ -180,8 +183,8 @@ func (s *Server) newHTTP() {
 		IdleTimeout:       idleTimeout,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams,
-			SendPingTimeout:      pingAfter,
-			PingTimeout:          pingTimeout,
+			SendPingTimeout:      cmp.Or(s.opts.pingAfter, pingAfter),
+			PingTimeout:          cmp.Or(s.opts.pingTimeout, pingTimeout),
 			WriteByteTimeout:     writeTimeout,
 		},
 		BaseContext: func(net.Listener) context.Context { return base },

@@ -214,7 +214,7 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 			"engine":  g.driver,
 			"breaker": g.breaker,
 			"state":   gateway.ReadinessFunc(g.stateHasRoom),
-			"pool":   gateway.ReadinessFunc(g.poolReady),
+			"pool":    gateway.ReadinessFunc(g.poolReady),
 		},
 		Gauges:       append(append(g.poolGauges(), g.breakerGauges()...), buildGauge()),
 		Collectors:   []prometheus.Collector{g.measured},

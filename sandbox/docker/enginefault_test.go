@@ -18,38 +18,39 @@ import (
 // engineFault is something that befalls an engine, or one container of it.
 type engineFault struct {
 	name     string
-	strike   func(t *testing.T, e *privateEngine, id string)
-	repair   func(t *testing.T, e *privateEngine) // nil: it mends itself, and other sandboxes are not touched
+	strike   func(e *privateEngine, t *testing.T, id string)
+	repair   func(e *privateEngine, t *testing.T) // nil: it mends itself, and other sandboxes are not touched
 	survives bool                                 // the sandbox does
 }
 
 func engineFaults() []engineFault {
-	killIt := func(find func(*testing.T, *privateEngine, string) int) func(*testing.T, *privateEngine, string) {
-		return func(t *testing.T, e *privateEngine, id string) {
-			if err := syscall.Kill(find(t, e, id), syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 	return []engineFault{
-		{name: "guest killed", strike: killIt(func(t *testing.T, e *privateEngine, id string) int { return e.guestOf(t, id) })},
-		{name: "shim killed", strike: killIt(func(t *testing.T, e *privateEngine, id string) int { return parentOf(t, e.guestOf(t, id)) })},
-		{name: "container removed", strike: func(t *testing.T, e *privateEngine, id string) {
-			if err := e.client.ContainerRemove(t.Context(), id, container.RemoveOptions{Force: true}); err != nil {
-				t.Fatal(err)
-			}
-		}},
-		{
-			name:     "engine stopped",
-			strike:   func(t *testing.T, e *privateEngine, _ string) { e.signal(t, syscall.SIGSTOP) },
-			repair:   func(t *testing.T, e *privateEngine) { e.signal(t, syscall.SIGCONT) },
-			survives: true,
-		},
-		{
-			name:   "engine killed",
-			strike: func(t *testing.T, e *privateEngine, _ string) { e.kill(t) },
-			repair: func(t *testing.T, e *privateEngine) { e.start(t) },
-		},
+		{name: "guest killed", strike: killGuest},
+		{name: "shim killed", strike: killShim},
+		{name: "container removed", strike: removeFromOutside},
+		{name: "engine stopped", strike: (*privateEngine).stop, repair: (*privateEngine).goOn, survives: true},
+		{name: "engine killed", strike: (*privateEngine).kill, repair: (*privateEngine).start},
+	}
+}
+
+func killGuest(e *privateEngine, t *testing.T, id string) {
+	t.Helper()
+	if err := syscall.Kill(e.guestOf(t, id), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func killShim(e *privateEngine, t *testing.T, id string) {
+	t.Helper()
+	if err := syscall.Kill(parentOf(t, e.guestOf(t, id)), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func removeFromOutside(e *privateEngine, t *testing.T, id string) {
+	t.Helper()
+	if err := e.client.ContainerRemove(t.Context(), id, container.RemoveOptions{Force: true}); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -63,6 +64,7 @@ func TestEngineFaults(t *testing.T) {
 }
 
 func (e *privateEngine) suffer(t *testing.T, fault engineFault) {
+	t.Helper()
 	driver, err := New(t.Context(), Options{Host: e.host, Image: privateImage, Owner: "test-" + newName(), OrphanTimeout: 30 * time.Second})
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +83,7 @@ func (e *privateEngine) suffer(t *testing.T, fault engineFault) {
 	box := create(t, driver, testSpec("runc"))
 	call := beginEcho(t, box)
 
-	fault.strike(t, e, box.ID())
+	fault.strike(e, t, box.ID())
 	if !fault.survives {
 		call.wantsLoss(t, box)
 	}
@@ -91,7 +93,7 @@ func (e *privateEngine) suffer(t *testing.T, fault engineFault) {
 		if _, err := driver.Create(ctx, testSpec("runc")); !errors.Is(err, sandbox.ErrUnavailable) || ctx.Err() != nil {
 			t.Errorf("without an engine Create = %v, want ErrUnavailable at once", err)
 		}
-		fault.repair(t, e)
+		fault.repair(e, t)
 	}
 	var next sandbox.Sandbox
 	eventually(t, "a sandbox to be made again", func() bool {

@@ -43,8 +43,7 @@ func startPrivateEngine(t *testing.T, prepare ...func(e *privateEngine)) *privat
 	if _, err := exec.LookPath("dockerd"); err != nil {
 		t.Skip("there is no dockerd here to start a second engine with")
 	}
-	// Not t.TempDir: a socket's path must be short.
-	dir, err := os.MkdirTemp("", "sgd")
+	dir, err := os.MkdirTemp("", "sgd") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +98,7 @@ func (e *privateEngine) start(t *testing.T) {
 }
 
 // kill kills the engine, as kill -9 does, and waits until its containerd has followed it.
-func (e *privateEngine) kill(t *testing.T) {
+func (e *privateEngine) kill(t *testing.T, _ string) {
 	t.Helper()
 	containerd := e.containerd(t)
 	if err := e.cmd.Process.Kill(); err != nil {
@@ -110,9 +109,17 @@ func (e *privateEngine) kill(t *testing.T) {
 	eventually(t, "containerd to end", func() bool { return !runs(containerd) })
 }
 
-func (e *privateEngine) signal(t *testing.T, signal syscall.Signal) {
+// stop makes the engine hang until goOn.
+func (e *privateEngine) stop(t *testing.T, _ string) {
 	t.Helper()
-	if err := e.cmd.Process.Signal(signal); err != nil {
+	if err := e.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (e *privateEngine) goOn(t *testing.T) {
+	t.Helper()
+	if err := e.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -172,6 +179,7 @@ func (e *privateEngine) importGuest(t *testing.T) {
 
 // remove ends the engine and everything that it has started, and its folder.
 func (e *privateEngine) remove(t *testing.T) {
+	t.Helper()
 	if e.client != nil {
 		_ = e.client.Close()
 	}
@@ -212,7 +220,7 @@ func namingPath(path string) []int {
 			continue
 		}
 		children, _ := os.ReadFile("/proc/" + entry.Name() + "/task/" + entry.Name() + "/children")
-		for _, child := range strings.Fields(string(children)) {
+		for child := range strings.FieldsSeq(string(children)) {
 			if pid, err := strconv.Atoi(child); err == nil {
 				found = append(found, pid)
 			}
