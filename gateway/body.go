@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
@@ -23,6 +24,7 @@ const (
 // body is the body of a request, counted and bounded in size and time.
 type body struct {
 	inner   io.ReadCloser
+	ctx     context.Context //nolint:containedctx // the request's: tells whether the client left
 	control *http.ResponseController
 	timer   *time.Timer // fires when a read has taken too long
 	left    time.Duration
@@ -37,11 +39,12 @@ type body struct {
 	stopped bool // the deadline must not be touched any more; guarded by mu
 }
 
-func newBody(w http.ResponseWriter, inner io.ReadCloser, streams bool) *body {
+func newBody(w http.ResponseWriter, r *http.Request, streams bool) *body {
+	inner := r.Body
 	if !streams {
 		inner = http.MaxBytesReader(w, inner, MaxMessageBytes+bodySlack)
 	}
-	b := &body{inner: inner, control: http.NewResponseController(w), left: bodyTotal, streams: streams}
+	b := &body{inner: inner, ctx: r.Context(), control: http.NewResponseController(w), left: bodyTotal, streams: streams}
 	b.timer = time.AfterFunc(bodyIdle, b.expire)
 	b.timer.Stop()
 	return b
@@ -65,7 +68,7 @@ func (b *body) Read(into []byte) (int, error) {
 	if chargeErr := b.share.grow(b.weight() - bodyFree); chargeErr != nil {
 		return n, chargeErr
 	}
-	return n, err
+	return n, bodyError(b.ctx, err)
 }
 
 // charge lets what is read from now on count against a budget, and a compressed message in the URL at

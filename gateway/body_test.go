@@ -44,7 +44,7 @@ func TestSlowBodies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				reader, writer := io.Pipe()
-				b := newBody(&pipeWriter{ResponseRecorder: httptest.NewRecorder(), body: writer}, reader, test.streams)
+				b := newBody(&pipeWriter{ResponseRecorder: httptest.NewRecorder(), body: writer}, httptest.NewRequest(http.MethodPost, "/", reader), test.streams)
 				var sender sync.WaitGroup
 				defer sender.Wait()
 				sender.Go(func() {
@@ -73,7 +73,7 @@ func TestSlowBodies(t *testing.T) {
 func TestTimeOfASlowHandlerIsNotTheClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reader, writer := io.Pipe()
-		b := newBody(&pipeWriter{ResponseRecorder: httptest.NewRecorder(), body: writer}, reader, false)
+		b := newBody(&pipeWriter{ResponseRecorder: httptest.NewRecorder(), body: writer}, httptest.NewRequest(http.MethodPost, "/", reader), false)
 		go func() {
 			for range 10 {
 				_, _ = writer.Write([]byte("x"))
@@ -93,7 +93,7 @@ func TestTimeOfASlowHandlerIsNotTheClients(t *testing.T) {
 
 func TestDeadlineIsNotTouchedAfterTheRequest(t *testing.T) {
 	reader, writer := io.Pipe()
-	b := newBody(&pipeWriter{ResponseRecorder: httptest.NewRecorder(), body: writer}, reader, false)
+	b := newBody(&pipeWriter{ResponseRecorder: httptest.NewRecorder(), body: writer}, httptest.NewRequest(http.MethodPost, "/", reader), false)
 	b.stop()
 	b.expire() // as a timer would that had fired already
 	go func() { _, _ = writer.Write([]byte("x")) }()

@@ -20,7 +20,7 @@ import (
 func TestBudgetOfBodies(t *testing.T) {
 	held := &budget{most: 1 << 20}
 	open := func(size int, streams bool, header http.Header) (*body, error) {
-		b := newBody(httptest.NewRecorder(), io.NopCloser(bytes.NewReader(make([]byte, size))), streams)
+		b := newBody(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(make([]byte, size))), streams)
 		if err := b.charge(held, &http.Request{Method: http.MethodPost, Header: header}); err != nil {
 			return b, err
 		}

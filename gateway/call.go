@@ -34,8 +34,11 @@ type call struct {
 	tool    string            // guarded by mu
 	status  sandgatev1.Status // of the tool's work; guarded by mu
 	err     error             // guarded by mu
-	release func()            // gives the session's lease back; guarded by mu
-	ended   bool              // guarded by mu
+	// received tells that a message of the request was whole and made sense, broken that a later one was
+	// not. Guarded by mu.
+	received, broken bool
+	release          func() // gives the session's lease back; guarded by mu
+	ended            bool   // guarded by mu
 }
 
 // callKey is the key of the call in a context.
@@ -62,9 +65,25 @@ func (c *call) noteSession(id string) {
 
 // noteRequest is told the request when it has been decoded.
 func (c *call) noteRequest(message proto.Message) {
-	if c != nil && c.decoded != nil {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	c.received = true
+	c.mu.Unlock()
+	if c.decoded != nil {
 		c.decoded(proto.Size(message))
 	}
+}
+
+// noteBroken is told that a stream of requests could not be read on.
+func (c *call) noteBroken() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.broken = true
 }
 
 func (c *call) noteTool(name string, status sandgatev1.Status) {

@@ -46,6 +46,7 @@ func (r *Registry) admit(ctx context.Context, req any) error {
 func receive[Req any](ctx context.Context, r *Registry, stream *connect.ClientStream[Req]) (*Req, error) {
 	if !stream.Receive() {
 		if err := stream.Err(); err != nil {
+			callFrom(ctx).noteBroken()
 			return nil, err
 		}
 		return nil, io.EOF

@@ -18,6 +18,7 @@ const (
 	ReasonTooManySessions   = "TOO_MANY_SESSIONS"
 	ReasonTenantsNeedGVisor = "TENANTS_NEED_GVISOR"
 	ReasonEngineUnavailable = "ENGINE_UNAVAILABLE"
+	ReasonStateUnavailable  = "STATE_UNAVAILABLE"
 	ReasonToolNotFound      = "TOOL_NOT_FOUND"
 	ReasonCallIDUnsupported = "CALL_ID_UNSUPPORTED"
 	ReasonOverloaded        = "OVERLOADED"

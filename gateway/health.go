@@ -101,9 +101,7 @@ func (r *readiness) ask(ctx context.Context) map[string]bool {
 	for name, check := range r.checks {
 		all.Go(func() {
 			err := check.Ready(within)
-			if err != nil {
-				r.log.WarnContext(within, "not ready", "check", name, "err", err)
-			}
+			r.tell(within, name, err)
 			mu.Lock()
 			defer mu.Unlock()
 			passed[name] = err == nil
@@ -112,6 +110,18 @@ func (r *readiness) ask(ctx context.Context) map[string]bool {
 	all.Wait()
 	r.asked, r.passed = time.Now(), passed
 	return passed
+}
+
+// tell logs what a check found if it found something else before, whatever it was asked for in between. The
+// caller of the checks holds mu.
+func (r *readiness) tell(ctx context.Context, name string, err error) {
+	before, known := r.passed[name]
+	switch {
+	case err != nil && (before || !known):
+		r.log.WarnContext(ctx, "not ready", "check", name, "err", err)
+	case err == nil && known && !before:
+		r.log.InfoContext(ctx, "ready again", "check", name)
+	}
 }
 
 // health answers grpc.health.v1 from the same state.

@@ -73,32 +73,53 @@ func (s *Sessions) sweep() time.Time {
 	return next
 }
 
-// flush writes the leases that were renewed since the last time.
+// flush writes the leases that were renewed since the last time, and what could not be written then.
 func (s *Sessions) flush() {
-	leases := s.renewedLeases()
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	s.forgetRest(ctx)
+	renewed, leases := s.renewedLeases()
 	if len(leases) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
 	if err := s.opts.Store.Renew(ctx, leases); err != nil {
 		s.opts.Logger.Error("cannot write renewed leases", "sessions", len(leases), "err", err)
+		for _, sess := range renewed {
+			sess.dirty.Store(true)
+		}
 	}
 }
 
-func (s *Sessions) renewedLeases() []store.Lease {
+func (s *Sessions) renewedLeases() (renewed []*session, leases []store.Lease) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	now := time.Now()
-	var leases []store.Lease
 	for _, sess := range s.all {
 		if !sess.ending && (sess.dirty.Swap(false) || sess.active.Load() > 0) {
+			renewed = append(renewed, sess)
 			leases = append(leases, store.Lease{
 				ID: sess.id, IdleTimeout: time.Duration(sess.idleTimeout.Load()), IdleExpiresAt: s.idleExpiry(sess, now),
 			})
 		}
 	}
-	return leases
+	return renewed, leases
+}
+
+// forgetRest removes the rows of sessions that ended while the store took no writes. They would come back
+// as lost ones at the next start.
+func (s *Sessions) forgetRest(ctx context.Context) {
+	s.mu.Lock()
+	rest := s.unforgotten
+	s.unforgotten = nil
+	s.mu.Unlock()
+	for i, id := range rest {
+		if err := s.opts.Store.Delete(ctx, id); err != nil {
+			s.mu.Lock()
+			s.unforgotten = append(s.unforgotten, rest[i:]...)
+			s.mu.Unlock()
+			return
+		}
+	}
 }
 
 // markLost makes a session a lost one unless it is ending or lost already. The oldest lost session

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"connectrpc.com/connect"
 
 	"github.com/sandgate/sandgate/gateway/audit"
 	"github.com/sandgate/sandgate/gateway/identity"
@@ -120,7 +119,8 @@ func (s *Sessions) create(ctx context.Context, tenant string, spec sandbox.Spec,
 		s.unreserve(tenant)
 		s.discard(sess)
 		sess.release()
-		return nil, err
+		return nil, stateUnavailable(ctx,
+			"Nothing was made. Try again later: the operator must make room, or bring the database back. Sessions that run are not affected.", err)
 	}
 	s.note(audit.SessionCreate, sess, principalOf(ctx).ID, "")
 	if !s.adopt(sess) {
@@ -141,8 +141,7 @@ func (s *Sessions) makeSandbox(ctx context.Context, spec sandbox.Spec) (sandbox.
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, sandbox.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded):
-		return nil, Error(connect.CodeUnavailable, ReasonEngineUnavailable,
-			"Try again in a few seconds.", &hiddenError{text: "no sandbox could be made: the engine does not answer or has no room", cause: err})
+		return nil, engineUnavailable(err)
 	default:
 		return nil, fmt.Errorf("make a sandbox: %w", err)
 	}
@@ -184,7 +183,10 @@ func (s *Sessions) discard(sess *session) {
 // without a session, which the next start removes, and never a session that was deleted before.
 func (s *Sessions) forget(ctx context.Context, sess *session) {
 	if err := s.opts.Store.Delete(ctx, sess.id); err != nil {
-		s.opts.Logger.Error("cannot forget a session", "session", shown(sess.id), "err", err)
+		s.opts.Logger.Error("cannot forget a session; it is tried again", "session", shown(sess.id), "err", err)
+		s.mu.Lock()
+		s.unforgotten = append(s.unforgotten, sess.id)
+		s.mu.Unlock()
 	}
 	if sess.sandbox == nil {
 		return

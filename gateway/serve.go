@@ -127,7 +127,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route, pr
 	c.bill = s.gate.billOf(principal)
 	c.bill.writeHeaders(w.Header())
 	reply := newReplyWriter(w, r, c)
-	body := newBody(w, r.Body, target.streams)
+	body := newBody(w, r, target.streams)
 	defer body.stop()
 	waiting, patient := patience(r.Context(), r.Header)
 	ticket, refused := s.gate.enter(waiting, c.bill, target.kind)
@@ -153,8 +153,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route, pr
 			// connection, as nothing is known of the reply's state.
 			c.noteError(&panicError{value: "in the protocol layer", stack: debug.Stack()})
 		}
+		code := replyCode(c, reply)
+		if s.routes[c.procedure] == target { // a mount has protocols of its own
+			code = blame(r.Context(), c, code)
+		}
 		s.record(inner.Context(), c, summary{
-			code: replyCode(c, reply), wall: time.Since(start), in: body.count, out: reply.count, hash: body.sum(),
+			code: code, wall: time.Since(start), in: body.count, out: reply.count, hash: body.sum(),
 		})
 	}()
 	if refused != nil {
@@ -186,6 +190,9 @@ func (s *Server) record(ctx context.Context, c *call, sum summary) {
 	s.metrics.call(c.procedure, tool, sum)
 	s.metrics.failed(err)
 	traceID := endSpan(ctx, sum, session, tool, status)
+	if sum.code != "ok" && !s.lines.allow(kind{sum.code, c.procedure, c.principal.ID}) {
+		return
+	}
 	level := slog.LevelInfo
 	attrs := make([]slog.Attr, 0, 14)
 	attrs = append(attrs, slog.String("id", c.id), slog.String("procedure", c.procedure), slog.String("code", sum.code),

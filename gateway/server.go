@@ -90,6 +90,8 @@ type Options struct {
 	Pool func() []PoolFill
 	// maxMessageBytes is less than MaxMessageBytes in a test. Zero means MaxMessageBytes.
 	maxMessageBytes int
+	// pingAfter and pingTimeout are shorter in a test. Zero means the constants.
+	pingAfter, pingTimeout time.Duration
 }
 
 // Places are how many calls of each kind are served at once.
@@ -118,6 +120,7 @@ type Server struct {
 	errors    *connect.ErrorWriter
 	log       *slog.Logger
 	started   time.Time
+	lines     *lineRate          // of failed calls in the log
 	stop      context.CancelFunc // cancels every call
 
 	metricsHTTP *http.Server // of the metrics' own listener
@@ -180,6 +183,7 @@ func NewServer(opts Options) (*Server, error) {
 		errors:  connect.NewErrorWriter(),
 		log:     opts.Logger,
 		started: time.Now(),
+		lines:   &lineRate{log: opts.Logger},
 	}
 	opts.Registry.gate = s.gate
 	s.ready = newReadiness(opts.Checks, s.admission, opts.Logger)
@@ -218,8 +222,8 @@ func (s *Server) newHTTP() {
 		IdleTimeout:       idleTimeout,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams,
-			SendPingTimeout:      pingAfter,
-			PingTimeout:          pingTimeout,
+			SendPingTimeout:      cmp.Or(s.opts.pingAfter, pingAfter),
+			PingTimeout:          cmp.Or(s.opts.pingTimeout, pingTimeout),
 			WriteByteTimeout:     writeTimeout,
 		},
 		BaseContext: func(net.Listener) context.Context { return base },
@@ -281,6 +285,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		defer cancel()
 		err = errors.Join(err, s.admission.drain(cancelled))
 	}
+	s.lines.close()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectionShutdown)
 	defer cancel()
 	if closeErr := s.http.Shutdown(closing); closeErr != nil {

@@ -81,7 +81,8 @@ func (s *Sessions) extendSession(ctx context.Context, req *sandgatev1.ExtendSess
 			ID: sess.id, IdleTimeout: time.Duration(sess.idleTimeout.Load()), IdleExpiresAt: s.idleExpiry(sess, now),
 		}})
 		if err != nil {
-			return nil, err
+			return nil, stateUnavailable(ctx,
+				"The lease is renewed, and would not survive a crash of the gateway. Try again later.", err)
 		}
 	}
 	return &sandgatev1.ExtendSessionResponse{Session: s.describe(sess)}, nil

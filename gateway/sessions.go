@@ -76,6 +76,8 @@ type Sessions struct {
 	all     map[owned]*session // guarded by mu
 	pending map[string]int     // sessions being made, by tenant; guarded by mu
 	closed  bool               // guarded by mu
+	// unforgotten are sessions that have ended and are still in the store. Guarded by mu.
+	unforgotten []string
 
 	work sync.WaitGroup // every goroutine and every creation
 	wake chan struct{}  // asks the keeper to look at the leases

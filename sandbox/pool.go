@@ -24,7 +24,7 @@ type PoolOptions struct {
 
 const (
 	checkWarm     = 60 * time.Second // for a new sandbox, whose kernel still imports
-	checkHandover = time.Second      // for one that was found well before
+	checkHandover = time.Second      // for those that were found well before, all that one caller is shown
 	closeLimit    = 30 * time.Second
 	refillDelay   = 50 * time.Millisecond // lets the caller who took one get on first
 	firstBackoff  = 100 * time.Millisecond
@@ -91,21 +91,9 @@ func (p *Pool) Create(ctx context.Context, spec Spec) (Sandbox, error) {
 		return nil, errors.Join(ErrUnavailable, errors.New("the pool is closed"))
 	}
 	if s := p.shelves[spec]; s != nil {
-		for {
-			ready := s.take()
-			if ready == nil {
-				break
-			}
-			if p.well(ctx, ready) {
-				return ready, nil
-			}
-			if ctx.Err() != nil { // the caller left: that says nothing of the sandbox
-				if !s.put(ready) {
-					p.discard(ready, "the pool is closed")
-				}
-				return nil, context.Cause(ctx)
-			}
-			p.discard(ready, "not well")
+		ready, err := p.takeWell(ctx, s)
+		if ready != nil || err != nil {
+			return ready, err
 		}
 	}
 	p.waiting.Add(1)
@@ -113,10 +101,28 @@ func (p *Pool) Create(ctx context.Context, spec Spec) (Sandbox, error) {
 	return p.driver.Create(ctx, spec)
 }
 
-func (p *Pool) well(ctx context.Context, s Sandbox) bool {
-	ctx, cancel := context.WithTimeout(ctx, checkHandover)
+// takeWell returns a sandbox of a shelf that is well, or nil. All that are looked at share one bound: where
+// none of them answers, as when the engine hangs, the caller must not wait for each.
+func (p *Pool) takeWell(ctx context.Context, s *shelf) (Sandbox, error) {
+	within, cancel := context.WithTimeout(ctx, checkHandover)
 	defer cancel()
-	return p.check(ctx, s) == nil
+	for within.Err() == nil {
+		ready := s.take()
+		if ready == nil {
+			break
+		}
+		if p.check(within, ready) == nil {
+			return ready, nil
+		}
+		if ctx.Err() != nil { // the caller left: that says nothing of the sandbox
+			if !s.put(ready) {
+				p.discard(ready, "the pool is closed")
+			}
+			return nil, context.Cause(ctx)
+		}
+		p.discard(ready, "not well")
+	}
+	return nil, nil
 }
 
 // Ready returns how many sandboxes of each spec wait now, and how many are wanted.
@@ -132,7 +138,8 @@ func (p *Pool) Ready() (ready, wanted map[Spec]int) {
 }
 
 // keepFull fills a shelf until the pool is closed. While the engine fails it tries less and less
-// often, and while callers wait for sandboxes of their own it stands back.
+// often, and while callers wait for sandboxes of their own it stands back. The log hears when it begins
+// to fail and when that is over.
 func (p *Pool) keepFull(s *shelf) {
 	backoff := firstBackoff
 	for {
@@ -142,29 +149,45 @@ func (p *Pool) keepFull(s *shelf) {
 		case p.waiting.Load() > 0:
 			wait = firstBackoff
 		default:
-			wait = 0
-			if err := p.addOne(s); err != nil && p.ctx.Err() == nil {
-				p.log.Warn("cannot fill the pool", "template", s.spec.Template, "retry_in", backoff, "error", err)
-				wait, backoff = backoff, min(2*backoff, lastBackoff)
-			} else {
-				backoff = firstBackoff
-			}
-		}
-		var timer <-chan time.Time
-		if wait >= 0 {
-			timer = time.After(wait)
-		}
-		select {
-		case <-p.ctx.Done():
-			return
-		case <-timer:
-		case <-s.wake:
-			select {
-			case <-p.ctx.Done():
+			err := p.addOne(s)
+			failing := backoff > firstBackoff
+			switch {
+			case p.ctx.Err() != nil:
 				return
-			case <-time.After(refillDelay):
+			case err == nil && failing:
+				p.log.Info("the pool fills again", "template", s.spec.Template)
+			case err != nil && !failing:
+				p.log.Warn("cannot fill the pool", "template", s.spec.Template, "retry_at_most_every", lastBackoff, "error", err)
+			}
+			if wait, backoff = backoff, min(2*backoff, lastBackoff); err == nil {
+				wait, backoff = 0, firstBackoff
 			}
 		}
+		if !p.pause(s, wait) {
+			return
+		}
+	}
+}
+
+// pause waits until a shelf is to be looked at again: after so long, where that is not negative, or
+// when something was taken. It returns false once the pool is closed.
+func (p *Pool) pause(s *shelf, wait time.Duration) bool {
+	var timer <-chan time.Time
+	if wait >= 0 {
+		timer = time.After(wait)
+	}
+	select {
+	case <-p.ctx.Done():
+		return false
+	case <-timer:
+		return true
+	case <-s.wake:
+	}
+	select {
+	case <-p.ctx.Done():
+		return false
+	case <-time.After(refillDelay):
+		return true
 	}
 }
 

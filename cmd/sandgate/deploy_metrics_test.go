@@ -27,7 +27,6 @@ import (
 	"github.com/sandgate/sandgate/gateway/journal"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
-	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/sandboxtest"
 )
 
@@ -87,7 +86,7 @@ func scrape(t *testing.T) map[string]map[string]bool {
 	g.server, err = gateway.NewServer(gateway.Options{
 		Registry: registry, Sessions: g.sessions, Logger: g.log, CertFile: cfg.TLSCert, KeyFile: cfg.TLSKey,
 		Checks: map[string]gateway.Readiness{"pool": gateway.ReadinessFunc(g.poolReady)},
-		Gauges: append(g.poolGauges(), buildGauge()), Collectors: []prometheus.Collector{g.measured},
+		Gauges: append(append(g.poolGauges(), g.breakerGauges()...), buildGauge()), Collectors: []prometheus.Collector{g.measured},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -133,8 +132,7 @@ func writeCertificate(t *testing.T) (cert, key string) {
 func joinWithoutEngine(t *testing.T, cfg *config.Config) *gatewayParts {
 	t.Helper()
 	g := &gatewayParts{cfg: cfg, log: slog.New(slog.DiscardHandler), runtime: config.RuntimeRunc}
-	g.measured = gateway.MeasureDriver(&sandboxtest.Fake{}, templates())
-	g.pool.Store(sandbox.NewPool(g.measured, sandbox.PoolOptions{}))
+	g.openPoolOver(&sandboxtest.Fake{}, nil)
 	cfg.StateDir = t.TempDir()
 	var err error
 	if g.keys, err = openKeys(t.Context(), cfg, ""); err == nil {

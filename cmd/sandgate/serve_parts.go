@@ -19,7 +19,6 @@ import (
 	"github.com/sandgate/sandgate/gateway/quota"
 	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/docker"
-	"github.com/sandgate/sandgate/sandbox/guest/health"
 )
 
 // gatewayParts is a gateway with everything that it stands on.
@@ -43,6 +42,7 @@ type gatewayParts struct {
 
 	metricsListener net.Listener // nil: the metrics have none of their own
 	measured        *gateway.MeasuredDriver
+	breaker         *sandbox.Breaker // between the pool and the engine
 }
 
 // openGateway makes a gateway that only needs to be served. Whatever it opened is closed again when
@@ -153,7 +153,7 @@ func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 		Store:       g.keys.db,
 		Accounts:    g.ledger,
 		Shared:      g.shared,
-		Allow:       g.tenantsFit,
+		Allow:       g.mayCreate,
 		Audit:       g.audit,
 		Runtime:     g.runtime,
 		Templates:   templates(),
@@ -208,9 +208,7 @@ func (g *gatewayParts) openPool(context.Context) error {
 	for template, count := range map[string]int{"python": g.cfg.PoolPython, "data": g.cfg.PoolData} {
 		ready[sandbox.Spec{Template: template, Runtime: g.runtime, Limits: limits}] = count
 	}
-	g.measured = gateway.MeasureDriver(g.driver, templates())
-	pool := sandbox.NewPool(g.measured, sandbox.PoolOptions{Ready: ready, Check: health.New().Check, Log: g.log})
-	g.pool.Store(pool)
+	pool := g.openPoolOver(g.driver, ready)
 	g.undo.add("empty the pool", pool.Close)
 	return nil
 }
@@ -237,7 +235,7 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		AllowedHosts:   g.cfg.AllowedHosts,
 		AllowedOrigins: g.cfg.AllowedOrigins,
 		Checks:         g.checks(),
-		Gauges:         append(g.poolGauges(), buildGauge()),
+		Gauges:         append(append(g.poolGauges(), g.breakerGauges()...), buildGauge()),
 		Collectors:     []prometheus.Collector{g.measured},
 		Version:        buildVersion(),
 		Pool:           g.poolFill,
@@ -273,7 +271,12 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 
 // checks are what the gateway cannot work without.
 func (g *gatewayParts) checks() map[string]gateway.Readiness {
-	checks := map[string]gateway.Readiness{"engine": g.driver, "pool": gateway.ReadinessFunc(g.poolReady)}
+	checks := map[string]gateway.Readiness{
+		"engine":  g.driver,
+		"breaker": g.breaker,
+		"state":   gateway.ReadinessFunc(g.stateHasRoom),
+		"pool":    gateway.ReadinessFunc(g.poolReady),
+	}
 	if g.audit != nil {
 		checks["audit"] = gateway.ReadinessFunc(func(context.Context) error { return g.audit.Err() })
 	}

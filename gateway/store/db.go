@@ -74,6 +74,14 @@ func (d *DB) Close() error {
 	return err
 }
 
+// Ready returns nil if the database answers.
+func (d *DB) Ready(ctx context.Context) error {
+	if err := d.db.PingContext(ctx); err != nil {
+		return fmt.Errorf("the database: %w", err)
+	}
+	return nil
+}
+
 // exec makes one change of one statement. what says in an error what it was for.
 func (d *DB) exec(ctx context.Context, what, statement string, args ...any) error {
 	return d.write(ctx, outlivesProcess, func(tx *sql.Tx) error {

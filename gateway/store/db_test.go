@@ -20,6 +20,13 @@ import (
 var server *storetest.Postgres //nolint:gochecknoglobals // one for the package
 
 func TestMain(m *testing.M) {
+	if source := os.Getenv(otherProcess); source != "" {
+		if err := seesLock(source); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	var err error
 	if server, err = storetest.StartPostgres(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

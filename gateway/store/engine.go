@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"syscall"
@@ -25,17 +26,17 @@ const connectionIdle = 5 * time.Minute
 
 // openSQLite opens a file. It may be open in other processes, such as one that makes a key.
 func openSQLite(ctx context.Context, path string) (*sql.DB, error) {
-	// Session ids let one into a session. SQLite gives its other files the same mode.
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err := makePrivate(path); err != nil {
+		return nil, err
+	}
+	// A file of its own: closing a descriptor of the database would take away the locks that SQLite holds on
+	// it in this process, and with them what tells another process that the write-ahead log is in use.
+	lock, err := os.OpenFile(path+"-lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = file.Close() }() // takes the lock away, too
-	if err := file.Chmod(0o600); err != nil {
-		return nil, err
-	}
-	// flock(2) and SQLite's own locks do not see each other, which is what is wanted.
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+	defer func() { _ = lock.Close() }() // lets others in
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return nil, fmt.Errorf("lock %s while its tables are brought up to date: %w", path, err)
 	}
 	db, err := sql.Open("sqlite", sqliteSource(path))
@@ -47,6 +48,19 @@ func openSQLite(ctx context.Context, path string) (*sql.DB, error) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
 	}
 	return db, nil
+}
+
+// makePrivate makes the file where there is none, for its owner alone: session ids let one into a session. SQLite
+// gives its other files the same mode. A file that is there is not opened, see above.
+func makePrivate(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	switch {
+	case err == nil:
+		return file.Close()
+	case errors.Is(err, fs.ErrExist):
+		return os.Chmod(path, 0o600)
+	}
+	return err
 }
 
 // sqliteSource names the file with its settings. A commit is in the write-ahead log, and so survives

@@ -100,16 +100,18 @@ func (c *instance) watch() {
 	close(c.gone)
 }
 
-// explain asks the engine once why the container ended. The answer is never nil.
+// explain asks the engine once why the container ended. The answer is never nil. Callers of a dead sandbox
+// wait for it, so that an engine that is slow or gone is not waited for.
 func (c *instance) explain() error {
-	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), explainTimeout)
 	defer cancel()
 	found, err := c.settled(ctx)
 	switch {
 	case errdefs.IsNotFound(err):
 		return errors.New("its container was removed from outside")
-	case err != nil:
-		return fmt.Errorf("the engine does not say why: %w", err)
+	case err != nil: // its text names the engine's address, and callers are shown this error's
+		c.driver.options.Log.Warn("the engine does not say why a sandbox died", "container", c.name, "error", err)
+		return errors.New("its engine is gone or does not answer")
 	}
 	why := errors.New(c.epitaph(found.State))
 	if found.State.OOMKilled && !found.State.Running {
@@ -178,6 +180,9 @@ func (c *instance) remove() error {
 		c.driver.options.Log.Warn("sandbox not removed; the next sweep tries again", "container", c.name, "error", err)
 	}
 	c.driver.letGo(c.name)
+	if err != nil {
+		c.driver.askForSweep() // once it is let go, or the sweep would pass it by
+	}
 	return err
 }
 

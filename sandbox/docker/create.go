@@ -21,34 +21,91 @@ import (
 const namePrefix = "sandgate-"
 
 // Create makes a sandbox and returns when its guest answers. It waits while MaxCreating others are
-// being made. Errors that may pass wrap [sandbox.ErrUnavailable]; a runtime or an image that the engine
-// lacks does not. When it fails, the container is gone, or the sweep has it.
+// being made, and gives up as soon as the engine does not answer. Errors that may pass wrap
+// [sandbox.ErrUnavailable]; a runtime or an image that the engine lacks does not. When it fails, the
+// container is gone, or is being removed, or the sweep has it.
 func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
 	spec.Limits = spec.Limits.WithDefaults()
 	if err := d.checkSpec(spec); err != nil {
 		return nil, err
 	}
-	select {
-	case d.creating <- struct{}{}:
-		defer func() { <-d.creating }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait to create a sandbox: %w", context.Cause(ctx))
+	ctx, cancel := d.pulse.within(ctx)
+	defer cancel()
+	if err := d.takeTurn(ctx); err != nil {
+		return nil, err
 	}
 	name := newName()
 	if !d.hold(name) {
+		<-d.creating
 		return nil, fmt.Errorf("create a sandbox: %w", sandbox.ErrClosed)
 	}
 	uid, err := d.uids.take(name)
 	if err != nil {
+		<-d.creating
 		d.letGo(name)
 		return nil, fmt.Errorf("%w: %w", sandbox.ErrUnavailable, err)
 	}
 	made := d.newContainer(name, uid, spec)
-	if err := d.bringUp(ctx, made); err != nil {
-		return nil, d.abandon(made, err)
+	if err := d.bringUpOrLeave(ctx, made); err != nil {
+		return nil, err
 	}
 	go made.watch()
 	return made, nil
+}
+
+// takeTurn waits while MaxCreating others are being made. After nil, a token must be taken from creating.
+func (d *Driver) takeTurn(ctx context.Context) error {
+	select {
+	case d.creating <- struct{}{}:
+		if ctx.Err() == nil {
+			return nil
+		}
+		<-d.creating
+	case <-ctx.Done():
+	}
+	return fmt.Errorf("wait to create a sandbox: %w", context.Cause(ctx))
+}
+
+// bringUpOrLeave brings a container up in its turn. When ctx ends it leaves an engine that does not come
+// to an end alone with it: the goroutine sees to what becomes of it, and keeps the turn until then.
+func (d *Driver) bringUpOrLeave(ctx context.Context, made *instance) error {
+	ended, left := make(chan error), make(chan struct{})
+	go func() {
+		defer func() { <-d.creating }()
+		err := d.bringUp(ctx, made)
+		if err != nil {
+			err = d.abandon(made, err)
+		}
+		select {
+		case ended <- err:
+		case <-left:
+			if err == nil {
+				_ = d.abandon(made, nil)
+			}
+		}
+	}()
+	select {
+	case err := <-ended:
+		return blame(ctx, err)
+	case <-ctx.Done():
+	}
+	settle := time.NewTimer(settleTimeout)
+	defer settle.Stop()
+	select {
+	case err := <-ended:
+		return blame(ctx, err)
+	case <-settle.C:
+		close(left)
+		return fmt.Errorf("create a sandbox: %w", context.Cause(ctx))
+	}
+}
+
+// blame puts the end of ctx before an error that it has led to, as that says whether to try again.
+func blame(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, sandbox.ErrUnavailable) {
+		return fmt.Errorf("create a sandbox: %w (%w)", cause, err)
+	}
+	return err
 }
 
 func (d *Driver) checkSpec(spec sandbox.Spec) error {
@@ -138,10 +195,7 @@ func (d *Driver) abandon(made *instance, cause error) error {
 	if made.channel != nil {
 		_ = made.channel.Close()
 	}
-	if err := made.remove(); err != nil {
-		cause = errors.Join(cause, err)
-	}
-	return cause
+	return errors.Join(cause, made.remove())
 }
 
 // classify says in the error whether trying again may help.

@@ -31,8 +31,12 @@ const (
 	guestTimeout  = 30 * time.Second
 	// adoptTimeout bounds the taking over of one sandbox.
 	adoptTimeout = 10 * time.Second
-	// engineTimeout bounds the calls that must not be cut short.
+	// engineTimeout bounds every call of the engine that nothing else does.
 	engineTimeout = 30 * time.Second
+	// explainTimeout bounds how long the users of a dead sandbox wait for the engine to say why it died.
+	explainTimeout = 1500 * time.Millisecond
+	// settleTimeout is how long a Create that was given up waits for its container to be removed.
+	settleTimeout = 500 * time.Millisecond
 )
 
 // Options configure a [Driver].
@@ -86,12 +90,14 @@ type Driver struct {
 	cgroupV1 bool
 	appArmor bool
 	seccomp  string
+	pulse    *pulse
 
 	creating chan struct{} // a token for each creation under way
 	uids     *slots
 	image    string         // the id that Options.Image had at the start; the name while there is none
 	tasks    sync.WaitGroup // one for each held container
 	detach   chan struct{}  // closed by Close
+	unswept  chan struct{}  // has room for one: something is likely to be left over
 
 	mu         sync.Mutex
 	closed     bool                // guarded by mu
@@ -123,16 +129,20 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 		creating: make(chan struct{}, options.MaxCreating),
 		uids:     newSlots(),
 		detach:   make(chan struct{}),
+		unswept:  make(chan struct{}, 1),
 		names:    map[string]struct{}{},
 	}
 	if err := driver.learn(ctx); err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
+	driver.pulse = startPulse(driver.Ready, driver.askForSweep, options.Log)
 	return driver, nil
 }
 
 // learn asks the engine what it is.
 func (d *Driver) learn(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
+	defer cancel()
 	info, err := d.engine.Info(ctx)
 	if err != nil {
 		return d.classify("ask the engine what it is", err)
@@ -156,6 +166,8 @@ func (d *Driver) learn(ctx context.Context) error {
 
 // refreshForeign learns which uids other gateways on this engine use.
 func (d *Driver) refreshForeign(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
+	defer cancel()
 	all, err := d.engine.ContainerList(ctx, container.ListOptions{
 		All: true, Filters: filters.NewArgs(filters.Arg("label", labelUID)),
 	})
@@ -186,6 +198,7 @@ func (d *Driver) Close() error {
 	}
 	d.mu.Unlock()
 	d.tasks.Wait()
+	d.pulse.close()
 	return d.engine.Close()
 }
 

@@ -52,11 +52,13 @@ type facts struct {
 // collect asks the engine and reads the host. What cannot be learnt stays empty, and judge says so.
 func collect(ctx context.Context, engine *client.Client, options InspectOptions) facts {
 	found := facts{options: options}
-	if found.info, found.engineErr = engine.Info(ctx); found.engineErr != nil {
+	asking, cancel := context.WithTimeout(ctx, engineTimeout)
+	defer cancel()
+	if found.info, found.engineErr = engine.Info(asking); found.engineErr != nil {
 		return found
 	}
 	found.api = engine.ClientVersion()
-	if version, err := engine.ServerVersion(ctx); err == nil {
+	if version, err := engine.ServerVersion(asking); err == nil {
 		for _, part := range version.Components {
 			if part.Name == "runc" {
 				found.runc = part.Version + " " + part.Details["GitCommit"]
@@ -64,7 +66,7 @@ func collect(ctx context.Context, engine *client.Client, options InspectOptions)
 		}
 	}
 	if options.Image != "" {
-		got, err := engine.ImageInspect(ctx, options.Image)
+		got, err := engine.ImageInspect(asking, options.Image)
 		if err == nil {
 			found.image = &got
 		}

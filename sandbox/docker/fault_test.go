@@ -73,6 +73,17 @@ func attachAndHangUp(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
+// attachAndListen upgrades and says nothing until the driver hangs up.
+func attachAndListen(w http.ResponseWriter, _ *http.Request) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	_, _ = conn.Write([]byte("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"))
+	_, _ = io.Copy(io.Discard, conn)
+	_ = conn.Close()
+}
+
 func refuse(status int, message string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -146,15 +157,7 @@ func TestCreateWithHangingEngine(t *testing.T) {
 			driver, engine := faultyDriver(t, map[string]http.HandlerFunc{call: hang})
 			if call == "POST start" {
 				engine.mu.Lock()
-				engine.faults["POST attach"] = func(w http.ResponseWriter, _ *http.Request) {
-					conn, _, err := http.NewResponseController(w).Hijack()
-					if err != nil {
-						return
-					}
-					_, _ = conn.Write([]byte("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"))
-					_, _ = io.Copy(io.Discard, conn) // until the driver hangs up
-					_ = conn.Close()
-				}
+				engine.faults["POST attach"] = attachAndListen
 				engine.mu.Unlock()
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

@@ -11,6 +11,9 @@ import (
 // SweepInterval is how often a [Reaper] looks when nothing else is said.
 const SweepInterval = time.Minute
 
+// sweepDelay is how long a sweep that was asked for waits, for others that ask and for what ails the engine to pass.
+const sweepDelay = time.Second
+
 var errNotReconciled = errors.New("a sweep before Reconcile would remove what is to be taken over")
 
 // Sweep removes the containers of this owner that the driver does not hold: what crashes and failed
@@ -47,7 +50,16 @@ func (d *Driver) isNewer(found container.Summary) bool {
 	return err == nil && id.epoch > d.options.Epoch
 }
 
-// A Reaper sweeps from time to time.
+// askForSweep has the reaper, if there is one, look soon: an engine that was away is back, and what died with
+// it is still there; or a removal failed.
+func (d *Driver) askForSweep() {
+	select {
+	case d.unswept <- struct{}{}:
+	default: // it was asked already
+	}
+}
+
+// A Reaper sweeps from time to time, and soon after something was left over.
 type Reaper struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
@@ -74,6 +86,12 @@ func (r *Reaper) run(ctx context.Context, driver *Driver, interval time.Duration
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-driver.unswept:
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(sweepDelay):
+			}
 		}
 		bounded, cancel := context.WithTimeout(ctx, cleanupTimeout)
 		removed, err := driver.Sweep(bounded)

@@ -56,6 +56,8 @@ func (d *Driver) Reconcile(ctx context.Context, keep func(id string) bool) ([]sa
 
 // list returns the containers of this owner that the driver does not hold.
 func (d *Driver) list(ctx context.Context) ([]container.Summary, error) {
+	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
+	defer cancel()
 	all, err := d.engine.ContainerList(ctx, container.ListOptions{
 		All:     true,
 		Filters: filters.NewArgs(filters.Arg("label", labelOwner+"="+d.options.Owner)),
