@@ -10,7 +10,9 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/sandgate/sandgate/gateway/journal"
+	"github.com/sandgate/sandgate/gateway/store"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox"
 )
 
 // Reasons of calls that carry a call_id. They are part of the API.
@@ -30,19 +32,11 @@ func (t *tools) once(ctx context.Context, made *made, progress progressFunc) (*s
 	outer := callFrom(ctx)
 	live, err := t.journal.Begin(ctx, journal.Request{
 		Tenant: principalOf(ctx).Tenant, CallID: made.request.GetCallId(), SessionID: made.request.GetSessionId(),
-		Tool: made.tool.Proto.GetName(), Hash: hashOf(made.request),
-	}, func(ctx context.Context, emit func(*structpb.Struct)) journal.Outcome {
+		Tool: made.tool.Proto.GetName(), Hash: hashOf(made.request), Body: t.bodyOf(made),
+	}, func(ctx context.Context, row store.Call, emit func(int64, *structpb.Struct)) journal.Outcome {
 		// The work goes on when the caller leaves, so what it holds is its own.
 		inner := &call{id: outer.id, procedure: outer.procedure, principal: outer.principal}
-		defer inner.end()
-		res, err := t.make(withCall(ctx, inner), made, func(_ int64, event *structpb.Struct) error {
-			emit(event)
-			return nil
-		})
-		if err != nil {
-			return journal.Outcome{Failure: failureOf(err)}
-		}
-		return journal.Outcome{Result: res}
+		return t.work(withCall(ctx, inner), made, sandbox.NewDurable(row.ID), emit)
 	})
 	if err != nil {
 		return nil, journalError(err)

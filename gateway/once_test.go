@@ -71,12 +71,14 @@ func openOnceRig(t *testing.T, file string) *onceRig {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	o := &onceRig{db: &stubborn{DB: db, ending: make(chan struct{})}}
-	if o.journal, err = journal.New(t.Context(), journal.Options{Store: o.db, Logger: quiet()}); err != nil {
-		t.Fatal(err)
-	}
+	o.journal = journal.New(t.Context(), journal.Options{Store: o.db, Logger: quiet()})
 	o.rig = newRig(t, func(opts *Options) {
 		RegisterCalls(opts.Registry, o.journal)
 		opts.Journal = o.journal
+		opts.Registry.Resumable("python_run")
+		if err := opts.Registry.RecoverCalls(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	})
 	o.id = o.session(t)
 	return o

@@ -26,6 +26,7 @@ type Registry struct {
 	validator protovalidate.Validator
 	rpcs      map[string]*rpc            // by procedure
 	renderers map[string]func() Renderer // by tool name
+	resumable map[string]bool            // by tool name
 	errs      []error
 }
 
@@ -47,7 +48,7 @@ type rpc struct {
 // NewRegistry returns a registry that serves ToolService alone. An error that occurs while it is
 // made or filled is kept and returned by [Registry.Err].
 func NewRegistry() *Registry {
-	r := &Registry{rpcs: make(map[string]*rpc), renderers: make(map[string]func() Renderer)}
+	r := &Registry{rpcs: make(map[string]*rpc), renderers: make(map[string]func() Renderer), resumable: make(map[string]bool)}
 	var err error
 	if r.catalog, err = catalog.New(); err != nil {
 		r.errs = append(r.errs, err)

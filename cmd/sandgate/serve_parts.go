@@ -196,9 +196,7 @@ func (g *gatewayParts) openPool(context.Context) error {
 
 // openServer registers every service and opens the port.
 func (g *gatewayParts) openServer(ctx context.Context) (err error) {
-	if g.calls, err = journal.New(ctx, journal.Options{Store: g.keys.db, Logger: g.log}); err != nil {
-		return err
-	}
+	g.calls = journal.New(ctx, journal.Options{Store: g.keys.db, Logger: g.log})
 	g.undo.add("close the journal", g.calls.Drain) // the server has, unless it was not made
 	registry, err := newRegistry(g.sessions, g.keys.gate, g.calls)
 	if err != nil {
@@ -245,7 +243,7 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		}
 		return err
 	})
-	return nil
+	return registry.RecoverCalls(ctx) // behind all that can fail: they work in the sessions, and must be drained
 }
 
 // poolReady returns nil once a sandbox of every template that is kept warm has waited. Afterwards an
