@@ -137,7 +137,9 @@ func TestRunningCallsAreTakenUp(t *testing.T) {
 				call.begin(t, first)
 			}
 			first.signal(t, syscall.SIGKILL)
-			<-first.exited
+			if err := <-first.exited; err == nil {
+				t.Error("a gateway that was killed ended well")
+			}
 			containers := containersOf(t, state)
 			engine(t, "rm", "--force", containers[dies.session])
 			engine(t, "exec", containers[other], "sh", "-c", "until [ -e /home/user/short.end ]; do sleep 0.05; done")

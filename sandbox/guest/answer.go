@@ -214,7 +214,7 @@ func (a *answer) follow(ctx context.Context, w http.ResponseWriter) {
 	for begun := false; ; {
 		pieces, over := a.next(ctx, place)
 		if len(pieces) == 0 && !over {
-			panic(http.ErrAbortHandler) // there is no end of the answer to send
+			panic(http.ErrAbortHandler) //nolint:forbidigo // the one way to break off an answer that has no end
 		}
 		if !begun {
 			a.open(w, missed)

@@ -38,7 +38,7 @@ func (d durable) roundTrip(req *http.Request) (*http.Response, error) {
 		return d.resume(req)
 	}
 	req.Header.Set(sandbox.CallHeader, d.name)
-	return d.follow(d.transport.RoundTrip(req)) //nolint:bodyclose // the caller does
+	return d.follow(d.transport.RoundTrip(req))
 }
 
 // resume answers a request with what the guest answers to the one that was made before. Nothing of
@@ -59,7 +59,7 @@ func (d durable) resume(req *http.Request) (*http.Response, error) {
 	if err := d.found(known); err != nil {
 		return nil, err
 	}
-	res, err := d.follow(d.ask(ctx, http.MethodGet)) //nolint:bodyclose // the caller does
+	res, err := d.follow(d.ask(ctx, http.MethodGet))
 	if err != nil {
 		return nil, err
 	}
