@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"encoding/binary"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -220,16 +221,20 @@ func (a *answer) follow(ctx context.Context, w http.ResponseWriter) {
 			a.open(w, missed)
 			begun = true
 		}
-		for _, piece := range pieces {
-			if _, err := w.Write(piece); err != nil {
-				return
-			}
-		}
-		if over {
+		if sendAll(w, pieces) != nil || over {
 			return
 		}
 		_ = http.NewResponseController(w).Flush() // the next write tells what is wrong
 	}
+}
+
+func sendAll(w io.Writer, pieces [][]byte) error {
+	for _, piece := range pieces {
+		if _, err := w.Write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // open begins an answer as its work began it.
