@@ -29,14 +29,18 @@ func (t *tools) once(ctx context.Context, made *made, progress progressFunc) (*s
 		return nil, Errorf(connect.CodeUnimplemented, ReasonCallIDUnsupported,
 			"Leave call_id out. The call was not made.", "this gateway keeps no journal of calls")
 	}
-	outer := callFrom(ctx)
+	outer, body := callFrom(ctx), t.bodyOf(made)
 	live, err := t.journal.Begin(ctx, journal.Request{
 		Tenant: principalOf(ctx).Tenant, CallID: made.request.GetCallId(), SessionID: made.request.GetSessionId(),
-		Tool: made.tool.Proto.GetName(), Hash: hashOf(made.request), Body: t.bodyOf(made),
+		Tool: made.tool.Proto.GetName(), Hash: hashOf(made.request), Body: body,
 	}, func(ctx context.Context, row store.Call, emit func(int64, *structpb.Struct)) journal.Outcome {
 		// The work goes on when the caller leaves, so what it holds is its own.
 		inner := &call{id: outer.id, procedure: outer.procedure, principal: outer.principal}
-		return t.work(withCall(ctx, inner), made, sandbox.NewDurable(row.ID), emit)
+		var durable *sandbox.Durable
+		if len(body) > 0 { // else its work ends with this gateway: nobody would take it up
+			durable = sandbox.NewDurable(row.ID)
+		}
+		return t.work(withCall(ctx, inner), made, durable, emit)
 	})
 	if err != nil {
 		return nil, journalError(err)

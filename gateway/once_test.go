@@ -24,9 +24,10 @@ import (
 type onceRig struct {
 	*rig
 
-	db      *stubborn
-	journal *journal.Journal
-	id      string
+	db       *stubborn
+	journal  *journal.Journal
+	registry *Registry
+	id       string
 }
 
 // stubborn is a store whose disk can be full.
@@ -75,6 +76,7 @@ func openOnceRig(t *testing.T, file string) *onceRig {
 	o.rig = newRig(t, func(opts *Options) {
 		RegisterCalls(opts.Registry, o.journal)
 		opts.Journal = o.journal
+		o.registry = opts.Registry
 		opts.Registry.Resumable("python_run")
 		if err := opts.Registry.RecoverCalls(t.Context()); err != nil {
 			t.Fatal(err)

@@ -83,7 +83,7 @@ func (t *tools) resume(row store.Call) journal.Run {
 	}
 }
 
-// work makes a call that is written down, or takes it up.
+// work makes a call that is written down, or takes it up. Without durable nobody can take it up later.
 func (t *tools) work(ctx context.Context, made *made, durable *sandbox.Durable, emit func(int64, *structpb.Struct)) journal.Outcome {
 	defer callFrom(ctx).end()
 	res, err := t.make(sandbox.WithDurable(ctx, durable), made, func(_ int64, event *structpb.Struct) error {

@@ -52,7 +52,8 @@ func ResumeDurable(name string, began time.Time) *Durable {
 // durableKey is the key of the durable call in a context.
 type durableKey struct{}
 
-// WithDurable returns a context whose requests to guests belong to d.
+// WithDurable returns a context whose requests to guests belong to d. Where that is nil, they end with
+// the channel that they went by.
 func WithDurable(ctx context.Context, d *Durable) context.Context {
 	return context.WithValue(ctx, durableKey{}, d)
 }
@@ -86,8 +87,11 @@ func (d *Durable) Found(known bool) {
 }
 
 // Lost tells whether nobody knows what became of a call that another gateway made: none of its
-// requests was found, or one was not.
+// requests was found, or one was not. It is false for nil.
 func (d *Durable) Lost() bool {
+	if d == nil {
+		return false
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.resumes && (d.lost || !d.known)
@@ -100,7 +104,7 @@ func (d *Durable) Miss(messages int64) {
 	d.missed += messages
 }
 
-// Missed tells how many messages were not kept. It is safe to call on nil.
+// Missed tells how many messages were not kept. It is 0 for nil.
 func (d *Durable) Missed() int64 {
 	if d == nil {
 		return 0
@@ -118,8 +122,12 @@ func (d *Durable) OnSettled(forget func(ctx context.Context)) {
 }
 
 // Settle has guests forget what they keep of the call. It is for whoever has written down how the
-// call ended. A guest that does not hear of it forgets it by itself, some minutes later.
+// call ended. A guest that does not hear of it forgets it by itself, some minutes later. It does nothing
+// for nil.
 func (d *Durable) Settle(ctx context.Context) {
+	if d == nil {
+		return
+	}
 	d.mu.Lock()
 	forget := d.forget
 	d.forget = nil

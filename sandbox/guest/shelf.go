@@ -17,8 +17,8 @@ import (
 // Bounds of what is kept of the answers to durable requests. An answer of the default size fits whole.
 const (
 	maxKept      = 256             // answers
-	maxKeptBytes = 16 << 20        // of all answers
-	maxAnswer    = 4 << 20         // bytes of one; its last message is kept, however long
+	maxKeptBytes = 8 << 20         // of all answers
+	maxAnswer    = 3 << 20         // bytes of one; its last message is kept, however long
 	maxUnsent    = 256 << 10       // bytes that wait for a reader who is there
 	keepAnswered = 3 * time.Minute // from the end of the work; a guest without a gateway lives shorter
 	maxDurable   = 8<<20 + 64<<10  // bytes of a durable request
