@@ -10,7 +10,9 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/sandgate/sandgate/gateway/journal"
+	"github.com/sandgate/sandgate/gateway/store"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox"
 )
 
 // Reasons of calls that carry a call_id. They are part of the API.
@@ -28,29 +30,22 @@ func (t *tools) once(ctx context.Context, made *made, progress progressFunc) (*s
 		return nil, Errorf(connect.CodeUnimplemented, ReasonCallIDUnsupported,
 			"Leave call_id out. The call was not made.", "this gateway keeps no journal of calls")
 	}
-	outer := callFrom(ctx)
+	outer, body := callFrom(ctx), t.bodyOf(made)
 	if err := outer.payer().room(); err != nil {
 		made.ticket.leave()
 		return nil, err
 	}
 	live, began, err := t.journal.Begin(ctx, journal.Request{
 		Tenant: principalOf(ctx).Tenant, CallID: made.request.GetCallId(), SessionID: made.request.GetSessionId(),
-		Tool: made.tool.Proto.GetName(), Hash: hashOf(made.request),
-	}, func(ctx context.Context, emit func(*structpb.Struct)) journal.Outcome {
+		Tool: made.tool.Proto.GetName(), Hash: hashOf(made.request), Body: body,
+	}, func(ctx context.Context, row store.Call, emit func(int64, *structpb.Struct)) journal.Outcome {
 		// The work goes on when the caller leaves, so what it holds is its own.
 		inner := &call{id: outer.id, procedure: outer.procedure, principal: outer.principal, bill: outer.bill, audit: outer.audit}
-		defer inner.end()
-		defer made.ticket.leave()
-		res, err := t.make(made.ticket.bind(withCall(ctx, inner)), made, func(_ int64, event *structpb.Struct) error {
-			emit(event)
-			return nil
-		})
-		inner.auditRun(made, res, err)
-		if err != nil {
-			return journal.Outcome{Failure: failureOf(err)}
+		var durable *sandbox.Durable
+		if len(body) > 0 { // else its work ends with this gateway: nobody would take it up
+			durable = sandbox.NewDurable(row.ID)
 		}
-		outer.payer().keep(res)
-		return journal.Outcome{Result: res}
+		return t.work(withCall(ctx, inner), made, durable, emit)
 	})
 	if !began {
 		made.ticket.leave() // whoever makes the call has a place of its own

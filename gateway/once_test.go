@@ -24,9 +24,10 @@ import (
 type onceRig struct {
 	*rig
 
-	db      *stubborn
-	journal *journal.Journal
-	id      string
+	db       *stubborn
+	journal  *journal.Journal
+	registry *Registry
+	id       string
 }
 
 // stubborn is a store whose disk can be full.
@@ -71,12 +72,15 @@ func openOnceRig(t *testing.T, file string, changes ...func(*Options)) *onceRig 
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	o := &onceRig{db: &stubborn{DB: db, ending: make(chan struct{})}}
-	if o.journal, err = journal.New(t.Context(), journal.Options{Store: o.db, Logger: quiet()}); err != nil {
-		t.Fatal(err)
-	}
+	o.journal = journal.New(t.Context(), journal.Options{Store: o.db, Logger: quiet()})
 	o.rig = newRig(t, func(opts *Options) {
 		RegisterCalls(opts.Registry, o.journal)
 		opts.Journal = o.journal
+		o.registry = opts.Registry
+		opts.Registry.Resumable("python_run")
+		if err := opts.Registry.RecoverCalls(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		for _, change := range changes {
 			change(opts)
 		}

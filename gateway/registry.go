@@ -23,6 +23,7 @@ type Registry struct {
 	catalog   *catalog.Catalog
 	access    access
 	gate      *turnstile // of the server; nil before there is one
+	auditor   Auditor    // of the server; nil before there is one
 	tools     *tools
 	traffic   *traffic
 	operator  *operator                                            // nil: nobody serves OperatorService
@@ -30,6 +31,7 @@ type Registry struct {
 	validator protovalidate.Validator
 	rpcs      map[string]*rpc            // by procedure
 	renderers map[string]func() Renderer // by tool name
+	resumable map[string]bool            // by tool name
 	errs      []error
 }
 
@@ -56,7 +58,9 @@ type rpc struct {
 // NewRegistry returns a registry that serves ToolService alone. An error that occurs while it is
 // made or filled is kept and returned by [Registry.Err].
 func NewRegistry() *Registry {
-	r := &Registry{traffic: newTraffic(), rpcs: make(map[string]*rpc), renderers: make(map[string]func() Renderer)}
+	r := &Registry{
+		traffic: newTraffic(), rpcs: make(map[string]*rpc), renderers: make(map[string]func() Renderer), resumable: make(map[string]bool),
+	}
 	var err error
 	if r.catalog, err = catalog.New(); err != nil {
 		r.errs = append(r.errs, err)

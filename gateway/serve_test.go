@@ -21,6 +21,7 @@ import (
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+	"github.com/sandgate/sandgate/sandbox"
 )
 
 // rig is a served gateway whose tools do as the test's session asks.
@@ -129,13 +130,21 @@ func (g *rig) python(ctx context.Context, req *sandgatev1.RunRequest, send func(
 	if _, err := g.sessions.Sandbox(ctx, req.GetSessionId()); err != nil {
 		return err
 	}
+	if durable := sandbox.DurableFrom(ctx); durable != nil && durable.Resumes() {
+		durable.Found(req.GetCode() != "unknown") // which is what guests are for
+		durable.Miss(2)
+	}
 	result := &sandgatev1.RunResult{
 		Status: sandgatev1.Status_STATUS_OK, ExecutionCount: 1,
 		Receipt: &sandgatev1.Receipt{Wall: durationpb.New(5), BytesIn: int64(len(req.GetCode()))},
 	}
-	switch req.GetCode() {
+	switch strings.TrimSpace(req.GetCode()) {
 	case "panic":
 		panic("python panics")
+	case "hello, then wait":
+		err := send(&sandgatev1.RunResponse{Event: &sandgatev1.RunResponse_Stdout{Stdout: &sandgatev1.Output{Data: []byte("hello")}}})
+		<-ctx.Done()
+		return errors.Join(ctx.Err(), err)
 	case "wait":
 		g.runs <- struct{}{}
 		<-ctx.Done()

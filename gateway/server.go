@@ -185,7 +185,7 @@ func NewServer(opts Options) (*Server, error) {
 		started: time.Now(),
 		lines:   &lineRate{log: opts.Logger},
 	}
-	opts.Registry.gate = s.gate
+	opts.Registry.gate, opts.Registry.auditor = s.gate, opts.Audit
 	s.ready = newReadiness(opts.Checks, s.admission, opts.Logger)
 	var err error
 	if opts.CertFile != "" || opts.KeyFile != "" {

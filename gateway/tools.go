@@ -18,6 +18,7 @@ import (
 	"github.com/sandgate/sandgate/gateway/journal"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+	"github.com/sandgate/sandgate/sandbox"
 )
 
 // tools serves ToolService out of a registry.
@@ -117,6 +118,9 @@ func (t *tools) directly(ctx context.Context, made *made, progress progressFunc)
 func (t *tools) make(ctx context.Context, made *made, progress progressFunc) (*sandgatev1.CallToolResponse, error) {
 	outcome := &outcome{streaming: made.tool.Method.IsStreamingServer(), renderer: t.renderer(made.tool), progress: progress}
 	start := time.Now()
+	if durable := sandbox.DurableFrom(ctx); durable != nil {
+		start = durable.Began()
+	}
 	if err := made.target.invoke(ctx, made.message, outcome.add); err != nil {
 		return nil, whyEnded(ctx, err)
 	}

@@ -44,7 +44,7 @@ func cleanRunResult(r *sandgatev1.RunResult, m *meter, memoryBytes int64) {
 	r.Stdout = m.stdout.summary(r.GetStdout())
 	r.Stderr = m.stderr.summary(r.GetStderr())
 	r.Receipt = m.receipt(r.GetReceipt(), memoryBytes)
-	r.Note = guestrpc.Clip(r.GetNote(), maxNoteBytes)
+	r.Note = guestrpc.Clip(m.missedNote(r.GetNote()), maxNoteBytes)
 	r.LateOutput = r.GetLateOutput()[:min(len(r.GetLateOutput()), maxLateOutputBytes)]
 	if e := r.GetError(); e != nil {
 		e.Name = guestrpc.Clip(e.GetName(), maxNameBytes)
@@ -60,7 +60,7 @@ func cleanProcessResult(r *sandgatev1.ProcessResult, m *meter, memoryBytes int64
 	r.Stdout = m.stdout.summary(r.GetStdout())
 	r.Stderr = m.stderr.summary(r.GetStderr())
 	r.Receipt = m.receipt(r.GetReceipt(), memoryBytes)
-	r.Note = guestrpc.Clip(r.GetNote(), maxNoteBytes)
+	r.Note = guestrpc.Clip(m.missedNote(r.GetNote()), maxNoteBytes)
 }
 
 // cleanDisplay mends what has a form that JSON, or a reader in another language, cannot hold.

@@ -1,13 +1,16 @@
 package pyrunner
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
@@ -31,6 +34,7 @@ type meter struct {
 	// open says that the answer is about a program of its own life, which may have begun before the
 	// call and may write without end: neither its output nor its times are bounded by the call.
 	open     bool
+	durable  *sandbox.Durable // nil: the call has no name under which it could be taken up
 	bytesIn  int64
 	bytesOut int64
 	events   int64
@@ -41,12 +45,26 @@ type meter struct {
 // position is how far a byte stream has come.
 type position struct{ end, delivered int64 }
 
-// newMeter returns a meter for an answer with maxOutput bytes of each stream; zero means 1 MiB.
-func newMeter(maxOutput, bytesIn int64) *meter {
+// newMeter returns a meter for an answer with maxOutput bytes of each stream; zero means 1 MiB. A call
+// that another gateway made began when it did there.
+func newMeter(ctx context.Context, maxOutput, bytesIn int64) *meter {
 	if maxOutput <= 0 {
 		maxOutput = defaultOutputBytes
 	}
-	return &meter{started: time.Now(), maxBytes: 2*maxOutput + displayBytes, bytesIn: bytesIn}
+	m := &meter{started: time.Now(), maxBytes: 2*maxOutput + displayBytes, bytesIn: bytesIn}
+	if durable := sandbox.DurableFrom(ctx); durable != nil {
+		m.started, m.durable = durable.Began(), durable
+	}
+	return m
+}
+
+// missedNote says what of an answer was not there any more when a gateway took its call up, if anything.
+func (m *meter) missedNote(note string) string {
+	missed := m.durable.Missed()
+	if missed == 0 {
+		return note
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s The gateway was restarted meanwhile: the first %d pieces of what the work showed were not kept.", note, missed))
 }
 
 // newOpenMeter returns a meter for the answer about a program of its own life.
@@ -85,7 +103,7 @@ func (p *position) summary(said *sandgatev1.StreamSummary) *sandgatev1.StreamSum
 		return &sandgatev1.StreamSummary{TotalBytes: p.end, DroppedBytes: p.end - p.delivered}
 	}
 	said.TotalBytes = max(said.GetTotalBytes(), p.end)
-	said.DroppedBytes = min(max(said.GetDroppedBytes(), 0), said.GetTotalBytes())
+	said.DroppedBytes = min(max(said.GetDroppedBytes(), said.GetTotalBytes()-p.delivered, 0), said.GetTotalBytes())
 	said.FileBytes = max(said.GetFileBytes(), 0)
 	said.File = guestrpc.Clip(said.GetFile(), maxPathBytes)
 	return said

@@ -47,7 +47,7 @@ func (p *Process) Shell(ctx context.Context, req *sandgatev1.ShellRequest, send 
 	}
 	line := &lane{}
 	line.allow(timeoutOr(req.GetTimeout(), defaultShellTimeout))
-	m := newMeter(req.GetMaxOutputBytes(), int64(len(req.GetCommand()))+envBytes(req.GetEnv()))
+	m := newMeter(ctx, req.GetMaxOutputBytes(), int64(len(req.GetCommand()))+envBytes(req.GetEnv()))
 	settled, err := p.relayShell(ctx, runCall{sb, line, m}, req, send)
 	if settled {
 		return err

@@ -59,7 +59,7 @@ func (p *Python) Run(ctx context.Context, req *sandgatev1.RunRequest, send func(
 	}
 	defer p.lanes.leave(key)
 
-	m := newMeter(req.GetMaxOutputBytes(), int64(len(req.GetCode()))+envBytes(req.GetEnv()))
+	m := newMeter(ctx, req.GetMaxOutputBytes(), int64(len(req.GetCode()))+envBytes(req.GetEnv()))
 	settled, err := p.relayRun(ctx, runCall{sb, line, m}, req, send)
 	if settled {
 		return err

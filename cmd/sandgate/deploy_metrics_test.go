@@ -138,12 +138,10 @@ func joinWithoutEngine(t *testing.T, cfg *config.Config) *gatewayParts {
 	if g.keys, err = openKeys(t.Context(), cfg, ""); err == nil {
 		err = g.keys.watch(t.Context(), g.log)
 	}
-	if err == nil {
-		g.calls, err = journal.New(t.Context(), journal.Options{Store: g.keys.db, Logger: g.log})
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.calls = journal.New(t.Context(), journal.Options{Store: g.keys.db, Logger: g.log})
 	g.sessions, err = gateway.NewSessions(gateway.SessionOptions{
 		Driver: g.pool.Load(), Store: g.keys.db, Runtime: g.runtime, Templates: templates(), Logger: g.log,
 	})

@@ -215,9 +215,7 @@ func (g *gatewayParts) openPool(context.Context) error {
 
 // openServer registers every service and opens the port.
 func (g *gatewayParts) openServer(ctx context.Context) (err error) {
-	if g.calls, err = journal.New(ctx, journal.Options{Store: g.keys.db, Logger: g.log}); err != nil {
-		return err
-	}
+	g.calls = journal.New(ctx, journal.Options{Store: g.keys.db, Logger: g.log})
 	g.undo.add("close the journal", g.calls.Drain) // the server has, unless it was not made
 	registry, err := newRegistry(g.sessions, g.keys.gate, g.calls, g.ledger)
 	if err != nil {
@@ -266,7 +264,7 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		}
 		return err
 	})
-	return nil
+	return registry.RecoverCalls(ctx) // behind all that can fail: they work in the sessions, and must be drained
 }
 
 // checks are what the gateway cannot work without.

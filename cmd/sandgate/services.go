@@ -43,6 +43,8 @@ func registerPython(r *gateway.Registry, python *pyrunner.Python) {
 	gateway.Unary(r, sandgatev1connect.PythonServiceDeleteContextProcedure, python.DeleteContext)
 	r.Render("python_run", func() gateway.Renderer { return pyrunner.NewRunRenderer() })
 	r.Render("python_restart", func() gateway.Renderer { return pyrunner.NewRestartRenderer() })
+	r.Resumable("python_run")
+	r.Resumable("python_restart")
 }
 
 func registerProcesses(r *gateway.Registry, processes *pyrunner.Process) {
@@ -55,6 +57,7 @@ func registerProcesses(r *gateway.Registry, processes *pyrunner.Process) {
 	gateway.Unary(r, sandgatev1connect.ProcessServiceSendSignalProcedure, processes.SendSignal)
 	gateway.Unary(r, sandgatev1connect.ProcessServiceResizeProcedure, processes.Resize)
 	r.Render("shell_run", func() gateway.Renderer { return pyrunner.NewShellRenderer() })
+	r.Resumable("shell_run")
 }
 
 func registerFiles(r *gateway.Registry, files *fileserver.Files) {
@@ -73,5 +76,6 @@ func registerFiles(r *gateway.Registry, files *fileserver.Files) {
 		"file_read", "file_write", "file_edit", "file_list", "file_stat", "file_move", "file_remove", "file_make_dir",
 	} {
 		r.Render(tool, func() gateway.Renderer { return fileserver.NewRenderer() })
+		r.Resumable(tool)
 	}
 }

@@ -58,10 +58,7 @@ func newWired(t *testing.T) *wired {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
-	calls, err := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	calls := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { _ = calls.Drain(context.Background()) })
 	registry, err := newRegistry(sessions, keys.gate, calls, ledger)
 	if err != nil {

@@ -65,8 +65,8 @@ type Store interface { //nolint:interfacebloat // one table, and whoever has it 
 	Call(ctx context.Context, tenant, id string) (store.Call, error)
 	// Calls lists calls without their results, the newest first.
 	Calls(ctx context.Context, filter store.CallFilter) ([]store.Call, error)
-	// LoseCalls marks the calls that run as lost.
-	LoseCalls(ctx context.Context, now time.Time) (int, error)
+	// RunningCalls returns the calls of this gateway that have not ended, with their requests.
+	RunningCalls(ctx context.Context) ([]store.Call, error)
 	// ForgetCalls removes calls from before a time.
 	ForgetCalls(ctx context.Context, before time.Time) error
 }
@@ -79,14 +79,21 @@ type Request struct {
 	SessionID, Tool string
 	// Hash is that of everything that makes the call what it is.
 	Hash []byte
+	// Body is what the gateway after this one needs to take the call up. Empty: it cannot.
+	Body []byte
 }
 
-// Run does the work of a call. Its ctx ends when the call is cancelled, not when its caller leaves. It
-// gives emit what happens on the way.
-type Run func(ctx context.Context, emit func(*structpb.Struct)) Outcome
+// Run does the work of a call, of which it is given what was written down. Its ctx ends when the call
+// is cancelled, not when its caller leaves. It gives emit what happens on the way, each with how many
+// events at the beginning of the call were missed so far.
+type Run func(ctx context.Context, call store.Call, emit func(missed int64, progress *structpb.Struct)) Outcome
 
 // An Outcome is how a call ended: in a result or in a failure.
 type Outcome struct {
+	// Lost says that nobody knows how it ended.
+	Lost bool
+	// Kept, where it is not nil, is called once it is written down.
+	Kept func()
 	// Result is what it produced. Nil after a failure. It must not be changed.
 	Result *sandgatev1.CallToolResponse
 	// Failure is the error that it ended in.
@@ -125,20 +132,13 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// New opens a journal. Calls that ran when the gateway before died are lost from now on.
-func New(ctx context.Context, opts Options) (*Journal, error) {
+// New opens a journal. Recover has to be called before the first call.
+func New(ctx context.Context, opts Options) *Journal {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
 	if opts.MaxRunning == 0 {
 		opts.MaxRunning = defaultMaxRunning
-	}
-	lost, err := opts.Store.LoseCalls(ctx, time.Now())
-	if err != nil {
-		return nil, fmt.Errorf("open the journal: %w", err)
-	}
-	if lost > 0 {
-		opts.Logger.Warn("calls were running when the gateway before died; they are lost", "calls", lost)
 	}
 	j := &Journal{
 		store: opts.Store, log: opts.Logger, most: opts.MaxRunning,
@@ -146,7 +146,7 @@ func New(ctx context.Context, opts Options) (*Journal, error) {
 	}
 	j.ctx, j.end = context.WithCancel(context.WithoutCancel(ctx))
 	j.keeping.Go(j.keep)
-	return j, nil
+	return j
 }
 
 // Begin runs a call, unless it was begun before: then it joins it, or finds how it ended. What it
@@ -198,11 +198,16 @@ func (j *Journal) claim(req Request) (l *Live, first bool, err error) {
 	}
 	l = newLive(j, store.Call{
 		Tenant: req.Tenant, ID: NewID(), CallID: req.CallID, SessionID: req.SessionID, Tool: req.Tool, Hash: req.Hash,
-		State: store.CallRunning, CreatedAt: time.Now(),
+		Request: req.Body, State: store.CallRunning, CreatedAt: time.Now(),
 	})
-	j.live[key], j.byID[name{req.Tenant, l.row.ID}] = l, l
-	j.running.Add(1)
+	j.list(l)
 	return l, true, nil
+}
+
+// list adds a call that runs. The caller holds mu.
+func (j *Journal) list(l *Live) {
+	j.live[name{l.row.Tenant, l.row.CallID}], j.byID[name{l.row.Tenant, l.row.ID}] = l, l
+	j.running.Add(1)
 }
 
 // NewID returns the gateway's name for a call.
@@ -215,10 +220,12 @@ func (j *Journal) run(ctx context.Context, l *Live, run Run) {
 	defer cancel()
 	defer context.AfterFunc(j.ctx, cancel)()
 	defer context.AfterFunc(l.cancelled, cancel)()
-	outcome := run(ctx, l.emit)
-	l.end(outcome, j.ctx.Err() != nil && outcome.Result == nil)
+	outcome := run(ctx, l.row, l.emit)
+	l.end(outcome, outcome.Lost || j.ctx.Err() != nil && outcome.Result == nil)
 	if err := l.keep(); err != nil {
 		j.log.Error("the result of a call could not be kept", "call", l.row.ID, "err", err)
+	} else if outcome.Kept != nil {
+		outcome.Kept()
 	}
 }
 

@@ -30,6 +30,7 @@ type Live struct {
 	events  []event       // guarded by mu
 	size    int           // of the events, in bytes; guarded by mu
 	last    int64         // the sequence of the last event; guarded by mu
+	emitted int64         // events; guarded by mu
 	changed chan struct{} // closed, and replaced, at every change; guarded by mu
 	ended   bool          // guarded by mu
 	outcome Outcome       // guarded by mu
@@ -56,11 +57,13 @@ func newLive(j *Journal, row store.Call) *Live {
 // SessionID is where the call works.
 func (l *Live) SessionID() string { return l.row.SessionID }
 
-// emit keeps an event for whoever follows.
-func (l *Live) emit(progress *structpb.Struct) {
+// emit keeps an event for whoever follows. Its number is that which it had, or would have had, in the
+// gateway that made the call: missed events keep theirs.
+func (l *Live) emit(missed int64, progress *structpb.Struct) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.last++
+	l.emitted++
+	l.last = l.emitted + missed
 	added := event{l.last, progress, proto.Size(progress)}
 	l.events, l.size = append(l.events, added), l.size+added.size
 	for l.size > maxEvents && len(l.events) > 1 {
@@ -83,6 +86,7 @@ func (l *Live) end(outcome Outcome, lost bool) {
 	defer l.mu.Unlock()
 	l.outcome, l.ended = outcome, true
 	l.final = l.row
+	l.final.Request = nil // for the gateway after this one, if the call had not ended
 	l.final.EndedAt = time.Now()
 	l.final.State = store.CallEnded
 	if lost {

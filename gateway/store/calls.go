@@ -26,6 +26,9 @@ type Call struct {
 	SessionID, Tool string
 	// Hash is that of the request, to know it again. Empty without a CallID.
 	Hash []byte
+	// Request is what takes the call up again after the death of its gateway. Empty: nothing does, it
+	// has ended, or it was not asked for.
+	Request []byte
 	// State is where it is.
 	State CallState
 	// Status is how its work ended, by the API's numbers. Zero: it runs, or ended in an error.
@@ -47,10 +50,11 @@ func (d *DB) BeginCall(ctx context.Context, call Call) (kept Call, began bool, e
 	err = d.write(ctx, outlivesHost, func(tx *sql.Tx) error {
 		whole := context.WithoutCancel(ctx)
 		result, err := tx.ExecContext(whole, `INSERT INTO calls
-			(tenant, id, call_id, owner, session_id, tool, hash, state, status, error, result, created_at, ended_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, '', $9, $10, 0)
+			(tenant, id, call_id, owner, session_id, tool, hash, request, state, status, error, result, created_at, ended_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '', $10, $11, 0)
 			ON CONFLICT (tenant, call_id) WHERE call_id <> '' DO NOTHING`,
-			call.Tenant, call.ID, call.CallID, d.owner, call.SessionID, call.Tool, call.Hash, int64(CallRunning), []byte{}, millis(call.CreatedAt))
+			call.Tenant, call.ID, call.CallID, d.owner, call.SessionID, call.Tool, call.Hash, orEmpty(call.Request), int64(CallRunning), []byte{},
+			millis(call.CreatedAt))
 		if err != nil {
 			return fmt.Errorf("keep a call: %w", err)
 		}
@@ -65,11 +69,12 @@ func (d *DB) BeginCall(ctx context.Context, call Call) (kept Call, began bool, e
 	return kept, began, err
 }
 
-// EndCall keeps how a call ended, so that it outlives the host.
+// EndCall keeps how a call ended, so that it outlives the host. Its request is forgotten.
 func (d *DB) EndCall(ctx context.Context, call Call) error {
 	return d.write(ctx, outlivesHost, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(context.WithoutCancel(ctx), `UPDATE calls SET state = $1, status = $2, error = $3, result = $4, ended_at = $5
-			WHERE tenant = $6 AND id = $7`, int64(call.State), int64(call.Status), plain(call.Error), orEmpty(call.Result), millis(call.EndedAt), call.Tenant, call.ID)
+		_, err := tx.ExecContext(context.WithoutCancel(ctx), `UPDATE calls SET state = $1, status = $2, error = $3, result = $4, ended_at = $5, request = $6
+			WHERE tenant = $7 AND id = $8`, int64(call.State), int64(call.Status), plain(call.Error), orEmpty(call.Result), millis(call.EndedAt), []byte{},
+			call.Tenant, call.ID)
 		if err != nil {
 			return fmt.Errorf("keep how a call ended: %w", err)
 		}
@@ -143,22 +148,20 @@ func (d *DB) Calls(ctx context.Context, f CallFilter) ([]Call, error) {
 		})
 }
 
-// LoseCalls marks the calls of this gateway that run as lost, and tells how many there were. It is
-// for a start: nothing of theirs can run any more.
-func (d *DB) LoseCalls(ctx context.Context, now time.Time) (int, error) {
-	lost := int64(0)
-	err := d.write(ctx, outlivesHost, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(context.WithoutCancel(ctx), `UPDATE calls SET state = $1, ended_at = $2 WHERE owner = $3 AND state = $4`,
-			int64(CallLost), millis(now), d.owner, int64(CallRunning))
-		if err == nil {
-			lost, err = result.RowsAffected()
-		}
-		if err != nil {
-			return fmt.Errorf("mark calls as lost: %w", err)
-		}
-		return nil
-	})
-	return int(lost), err
+// RunningCalls returns the calls of this gateway that have not ended, with their requests, the oldest
+// first. It is for a start.
+func (d *DB) RunningCalls(ctx context.Context) ([]Call, error) {
+	return query(ctx, d, question{
+		what: "list the calls that run",
+		text: `SELECT ` + callColumns + `, request FROM calls WHERE owner = $1 AND state = $2 ORDER BY created_at, id`,
+		args: []any{d.owner, int64(CallRunning)},
+	},
+		func(rows *sql.Rows) (Call, error) {
+			var request []byte
+			call, err := scanCall(func(into ...any) error { return rows.Scan(append(into, &request)...) })
+			call.Request = request
+			return call, err
+		})
 }
 
 // ForgetCalls removes calls that ended before a time.

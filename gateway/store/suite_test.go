@@ -35,7 +35,7 @@ func TestStore(t *testing.T) {
 				{"two openers at once", openersAtOnce},
 				{"calls", calls},
 				{"the same call twice", sameCall},
-				{"calls of a gateway that died", lostCalls},
+				{"calls of a gateway that died", runningCalls},
 				{"calls with NUL bytes", nulCalls},
 				{"a page of calls", pageOfCalls},
 				{"old calls", oldCalls},

@@ -36,6 +36,7 @@ type Guest struct {
 	processes *processService
 	files     *fileService
 	tunnels   *tunnelService
+	shelf     *shelf
 
 	leftovers  atomic.Int32 // commands whose background processes are still read
 	background sync.WaitGroup
@@ -68,6 +69,7 @@ func New(cfg Config) (*Guest, error) {
 	g.processes = newProcessService(g)
 	g.files = newFileService(g)
 	g.tunnels = newTunnelService()
+	g.shelf = newShelf(ctx, &g.background)
 	if len(cfg.Kernel) > 0 {
 		g.background.Go(func() { _ = g.python.warm(g.ctx) })
 	}
@@ -87,7 +89,7 @@ func (g *Guest) Handler() http.Handler {
 	if len(g.cfg.Kernel) > 0 {
 		mux.Handle(sandgatev1connect.NewPythonServiceHandler(g.python, options...))
 	}
-	return holdFinal(mux)
+	return g.shelf.around(holdFinal(mux))
 }
 
 // check answers when kernels can be used.

@@ -40,6 +40,9 @@ func (HTTPClient) Do(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return nil, errors.Join(errors.New("the request belongs to no sandbox"), req.Body.Close())
 	}
+	if call := sandbox.DurableFrom(req.Context()); call != nil {
+		return durable{transport, call, call.Next()}.roundTrip(req)
+	}
 	return transport.RoundTrip(req)
 }
 
