@@ -1,14 +1,14 @@
 package docker
 
 import (
+	"encoding/binary"
+	"io"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
-	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
-	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 	"github.com/sandgate/sandgate/sandbox"
 )
 
@@ -33,18 +33,20 @@ func TestUsage(t *testing.T) {
 		if box.counters.weight == "" {
 			t.Error("the kernel's own files were not found")
 		}
-		python := sandgatev1connect.NewPythonServiceClient(&http.Client{Transport: box.Transport()}, sandbox.GuestURL)
-		stream, err := python.Run(t.Context(), &sandgatev1.RunRequest{Code: `
-import time
-held = bytearray(b"x") * (200 << 20)
-while time.process_time() < 1.5: pass`})
+		code := `{"code": "import time; held = bytearray(b'x') * (200 << 20)\nwhile time.process_time() < 1.5: pass"}`
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, sandbox.GuestURL+"/sandgate.v1.PythonService/Run",
+			strings.NewReader(string(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(code))))+code))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for stream.Receive() {
-		}
-		if err := stream.Err(); err != nil {
+		request.Header.Set("Content-Type", "application/connect+json")
+		response, err := box.Transport().RoundTrip(request)
+		if err != nil {
 			t.Fatal(err)
+		}
+		said, err := io.ReadAll(response.Body)
+		if _ = response.Body.Close(); err != nil || !strings.Contains(string(said), "STATUS_OK") {
+			t.Fatalf("%s, %v", said, err)
 		}
 		for what, look := range map[string]func() (sandbox.Usage, error){
 			"the kernel": func() (sandbox.Usage, error) { return box.Usage(t.Context()) },
