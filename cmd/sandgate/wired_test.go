@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
+	"github.com/sandgate/sandgate/gateway/audit"
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/journal"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
@@ -30,13 +32,16 @@ import (
 
 // wired is a gateway whose parts are joined as serve joins them, with sandboxes that have no wall.
 type wired struct {
-	keys   *keyParts
-	server *gateway.Server
+	keys     *keyParts
+	server   *gateway.Server
+	audit    *audit.Log
+	auditDir string
 }
 
 func newWired(t *testing.T) *wired {
 	t.Helper()
-	keys, err := openKeys(t.Context(), &config.Config{StateDir: t.TempDir()}, "")
+	state := t.TempDir()
+	keys, err := openKeys(t.Context(), &config.Config{StateDir: state}, "")
 	if err == nil {
 		err = keys.watch(t.Context(), slog.New(slog.DiscardHandler))
 	}
@@ -44,8 +49,14 @@ func newWired(t *testing.T) *wired {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = keys.Close() })
+	auditDir := filepath.Join(state, auditFolder)
+	log, err := audit.Open(t.Context(), audit.Options{Dir: auditDir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = log.Close(context.Background()) })
 	sessions, err := gateway.NewSessions(gateway.SessionOptions{
-		Driver: &sandboxtest.Fake{}, Store: keys.db, Runtime: "runc", Templates: templates(), Logger: slog.New(slog.DiscardHandler),
+		Driver: &sandboxtest.Fake{}, Store: keys.db, Runtime: "runc", Templates: templates(), Audit: log, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,12 +72,12 @@ func newWired(t *testing.T) *wired {
 		t.Fatal(err)
 	}
 	server, err := gateway.NewServer(gateway.Options{
-		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Journal: calls, Logger: slog.New(slog.DiscardHandler),
+		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Journal: calls, Audit: log, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &wired{keys: keys, server: server}
+	return &wired{keys: keys, server: server, audit: log, auditDir: auditDir}
 }
 
 // key makes a key that the gateway knows when it returns.
