@@ -348,16 +348,24 @@ func TestTokensAreAudited(t *testing.T) {
 	wantError(t, err, connect.CodeUnavailable, ReasonAuditUnavailable)
 }
 
-// BenchmarkAudited is BenchmarkCallTool with every call written down.
-func BenchmarkAudited(b *testing.B) {
+// BenchmarkAuditing is what a call pays for being written down: the check, the hash of a request of 200
+// bytes, and the event.
+func BenchmarkAuditing(b *testing.B) {
 	log, _ := openAudit(b)
 	g := newRig(b, func(o *Options) { o.Audit = log })
-	req := &sandgatev1.CallToolRequest{SessionId: g.session(b), Name: "python_run", Arguments: arguments(b, `{"code":"1+1"}`)}
-	tools := g.tools()
+	request := make([]byte, 200)
+	target := g.server.routes[sandgatev1connect.ToolServiceCallToolProcedure]
+	c := &call{
+		id: "A765HHB5MIUISFZGRUWAAH5RGR", procedure: target.procedure, audit: log, principal: identity.Anyone(),
+		session: newSessionID(), tool: "python_run", status: sandgatev1.Status_STATUS_OK,
+	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := tools.CallTool(b.Context(), req); err != nil {
-			b.Fatal(err)
+		if g.server.auditable(target) != nil {
+			continue // the disk is behind; a call would be refused
 		}
+		read := &body{digest: sha256.New()}
+		_, _ = read.digest.Write(request)
+		g.server.auditCall(c, summary{code: "ok", in: 200, hash: read.sum()})
 	}
 }

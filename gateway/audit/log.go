@@ -165,9 +165,6 @@ func (l *Log) Err() error {
 	return nil
 }
 
-// Ready is [Log.Err], as a check of whether a gateway may be sent work.
-func (l *Log) Ready(context.Context) error { return l.Err() }
-
 // Head returns the sequence and hash, in hex, of the last record that this log has written or found.
 // Whoever keeps them elsewhere can tell later that nothing was cut off before them.
 func (l *Log) Head() (sequence uint64, hash string) {
