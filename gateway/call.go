@@ -113,6 +113,16 @@ func (c *call) noteLast() {
 	}
 }
 
+// noteStatus notes how the work of a tool ended that was called as an RPC of its own.
+func (c *call) noteStatus(status sandgatev1.Status) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.status = status
+}
+
 func (c *call) noteError(err error) {
 	if c == nil {
 		return

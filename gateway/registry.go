@@ -146,8 +146,9 @@ func Stream[Req, Res any](r *Registry, procedure string, fn func(ctx context.Con
 	e.handler = func(options ...connect.HandlerOption) *connect.Handler {
 		return connect.NewServerStreamHandlerSimple(procedure, func(ctx context.Context, req *Req, stream *connect.ServerStream[Res]) error {
 			return finish(ctx, run(ctx, req, func(res *Res) error {
-				if isLast(e, asMessage(res)) {
+				if message := asMessage(res); isLast(e, message) {
 					callFrom(ctx).noteLast()
+					callFrom(ctx).noteStatus(statusOf(message.ProtoReflect().Get(e.last).Message()))
 				}
 				return stream.Send(res)
 			}))

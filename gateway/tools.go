@@ -218,6 +218,14 @@ func (o *outcome) response(wall time.Duration) (*sandgatev1.CallToolResponse, er
 	return res, nil
 }
 
+// statusOf returns the status of a reply, STATUS_UNSPECIFIED where it has none.
+func statusOf(reply protoreflect.Message) sandgatev1.Status {
+	if field := reply.Descriptor().Fields().ByName("status"); field != nil && isStatus(field) {
+		return sandgatev1.Status(reply.Get(field).Enum())
+	}
+	return sandgatev1.Status_STATUS_UNSPECIFIED
+}
+
 func isStatus(field protoreflect.FieldDescriptor) bool {
 	return field.Kind() == protoreflect.EnumKind && !field.IsList() &&
 		field.Enum().FullName() == sandgatev1.Status_STATUS_OK.Descriptor().FullName()

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,7 +76,8 @@ func (k *keyAudit) record(ctx context.Context, event audit.Event) (err error) {
 	}
 	if k.log == nil {
 		dir := filepath.Join(k.cfg.StateDir, auditFolder)
-		if k.log, err = audit.Open(ctx, audit.Options{Dir: dir, MaxBytes: k.cfg.AuditSize}); err != nil {
+		opts := audit.Options{Dir: dir, MaxBytes: k.cfg.AuditSize, Logger: slog.New(slog.DiscardHandler)} // errors are told
+		if k.log, err = audit.Open(ctx, opts); err != nil {
 			return auditHint(err)
 		}
 	}

@@ -84,6 +84,19 @@ func TestKeysOfARunningGateway(t *testing.T) {
 	if out := operate(t, state, "key", "list"); strings.Count(out, "revoked") != 2 || strings.Contains(out, acme) {
 		t.Errorf("the list: %s", out)
 	}
+	if out := operate(t, state, "audit", "verify"); !strings.Contains(out, " records, ") {
+		t.Error(out)
+	}
+	record := operate(t, state, "audit", "tail", "-n", "1000")
+	for _, want := range []string{
+		"gateway.start ", "key.create tenant=acme ", "session.create ", "tool=python_run ", "token.create ", "refused code=permission_denied ",
+		"key.revoke tenant=other ", "refused code=unauthenticated ",
+	} {
+		if !strings.Contains(record, want) {
+			t.Errorf("the audit log does not say %q:\n%s", want, record)
+		}
+	}
+	holdsNone(t, filepath.Join(state, auditFolder), []string{acme, other, token, id, "print(6*7)"})
 	for _, secret := range []string{acme, other, token} {
 		if strings.Contains(g.out.String(), secret) || strings.Contains(g.out.String(), secret[len(secret)-20:]) {
 			t.Error("a secret is in the log")

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
+	"github.com/sandgate/sandgate/gateway/audit"
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/journal"
 	"github.com/sandgate/sandgate/gateway/quota"
@@ -31,14 +33,17 @@ import (
 
 // wired is a gateway whose parts are joined as serve joins them, with sandboxes that have no wall.
 type wired struct {
-	keys   *keyParts
-	ledger *quota.Ledger
-	server *gateway.Server
+	keys     *keyParts
+	ledger   *quota.Ledger
+	server   *gateway.Server
+	audit    *audit.Log
+	auditDir string
 }
 
 func newWired(t *testing.T) *wired {
 	t.Helper()
-	keys, err := openKeys(t.Context(), &config.Config{StateDir: t.TempDir()}, "")
+	state := t.TempDir()
+	keys, err := openKeys(t.Context(), &config.Config{StateDir: state}, "")
 	if err == nil {
 		err = keys.watch(t.Context(), slog.New(slog.DiscardHandler))
 	}
@@ -51,8 +56,14 @@ func newWired(t *testing.T) *wired {
 		t.Fatal(err)
 	}
 	t.Cleanup(ledger.Close)
+	auditDir := filepath.Join(state, auditFolder)
+	log, err := audit.Open(t.Context(), audit.Options{Dir: auditDir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = log.Close(context.Background()) })
 	sessions, err := gateway.NewSessions(gateway.SessionOptions{
-		Driver: &sandboxtest.Fake{}, Store: keys.db, Accounts: ledger, Runtime: "runc", Templates: templates(), Logger: slog.New(slog.DiscardHandler),
+		Driver: &sandboxtest.Fake{}, Store: keys.db, Accounts: ledger, Audit: log, Runtime: "runc", Templates: templates(), Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -65,13 +76,13 @@ func newWired(t *testing.T) *wired {
 		t.Fatal(err)
 	}
 	server, err := gateway.NewServer(gateway.Options{
-		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Journal: calls, Accounts: ledger, Logger: slog.New(slog.DiscardHandler),
+		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Journal: calls, Accounts: ledger, Audit: log, Logger: slog.New(slog.DiscardHandler),
 		Version: "v1", Pool: func() []gateway.PoolFill { return []gateway.PoolFill{{Template: "python", Ready: 1, Wanted: 2}} },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &wired{keys: keys, ledger: ledger, server: server}
+	return &wired{keys: keys, ledger: ledger, server: server, audit: log, auditDir: auditDir}
 }
 
 // key makes a key that the gateway knows when it returns.

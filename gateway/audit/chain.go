@@ -60,9 +60,8 @@ type seen struct {
 	modified time.Time
 }
 
-// append writes events to the disk, as many as one batch holds, and returns how many. When it returns
-// a number they are durable, and none is where it returns an error. What was found torn is written
-// down, too.
+// append writes events to the disk, as many as one batch holds, and returns how many: these are
+// durable. What was found torn is written down, too. After an error nothing is to be taken for written.
 func (c *chain) append(ctx context.Context, events []Event) (written int, err error) {
 	locked, err := lock(ctx, c.dir, syscall.LOCK_EX)
 	if err != nil {
@@ -122,7 +121,9 @@ func (c *chain) resume(segments []segment) (file, error) {
 	}
 	first, err := firstKept(f, now.size)
 	at, torn, tailErr := tail(f, now.size)
-	err = errors.Join(err, tailErr)
+	if err = errors.Join(err, tailErr); err != nil && !errors.Is(err, errDamaged) {
+		return nil, errors.Join(err, f.Close()) // the disk cannot be read, which says nothing of what is on it
+	}
 	if err != nil || c.known && (at.sequence < c.at.sequence || at.sequence == c.at.sequence && at.sum != c.at.sum) {
 		return nil, errors.Join(c.changed(at, err), f.Close())
 	}

@@ -21,6 +21,7 @@ type disk struct {
 // fault is what is wrong with a disk.
 type fault struct {
 	write, sync, cut error
+	read             error
 	half             bool          // of what is written arrives
 	hangs            chan struct{} // no sync returns before it is closed; nil: they do
 }
@@ -44,6 +45,13 @@ func (f *diskFile) WriteAt(data []byte, at int64) (int, error) {
 		return 0, wrong.write
 	}
 	return f.File.WriteAt(data, at)
+}
+
+func (f *diskFile) ReadAt(into []byte, at int64) (int, error) {
+	if wrong := f.disk.fault.Load(); wrong != nil && wrong.read != nil {
+		return 0, wrong.read
+	}
+	return f.File.ReadAt(into, at)
 }
 
 func (f *diskFile) Sync() error {
@@ -86,7 +94,7 @@ func TestFaultyDisk(t *testing.T) {
 			if err := l.Record(t.Context(), Event{Kind: KeyCreate}); !errors.Is(err, ErrUnavailable) {
 				t.Error(err)
 			}
-			if err := l.Err(); !errors.Is(err, ErrUnavailable) || l.Ready(t.Context()) == nil {
+			if err := l.Err(); !errors.Is(err, ErrUnavailable) {
 				t.Error(err)
 			}
 			l.Note(Event{Kind: Call, Detail: "that ran"})
@@ -112,6 +120,29 @@ func TestFaultyDisk(t *testing.T) {
 				t.Errorf("%+v", records)
 			}
 		})
+	}
+}
+
+// TestUnreadableDisk has the log look at its end, which cannot be read. That is no change of it.
+func TestUnreadableDisk(t *testing.T) {
+	t.Parallel()
+	d := &disk{}
+	l := open(t, Options{open: d.open})
+	if err := l.Record(t.Context(), Event{Kind: Call}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(filepath.Join(l.opts.Dir, newSegment(1).name), time.Time{}, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	d.fault.Store(&fault{read: syscall.EIO})
+	if err := l.Record(t.Context(), Event{Kind: Call}); !errors.Is(err, syscall.EIO) {
+		t.Error(err)
+	}
+	d.fault.Store(nil)
+	within(t, "it can be written again", func() bool { return l.Err() == nil })
+	shut(t, l)
+	if report, _ := intact(t, l.opts.Dir); report.Segments != 1 {
+		t.Errorf("%+v", report)
 	}
 }
 

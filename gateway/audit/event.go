@@ -44,7 +44,7 @@ const (
 	Torn Kind = "log.torn"
 	// Missed counts events for which there was no room.
 	Missed Kind = "log.missed"
-	// Resumed says that the log can be written again. Its detail is why it could not be.
+	// Resumed says that the log can be written again. Its detail is since when it could not be, and why.
 	Resumed Kind = "log.resumed"
 )
 
@@ -78,7 +78,8 @@ type Event struct {
 	Status string `json:"status,omitempty"`
 	// Reason says why, for refusals and ends.
 	Reason string `json:"reason,omitempty"`
-	// Bytes and SHA256 are size and hash, in hex, of the request as it came in.
+	// Bytes and SHA256 are size and hash, in hex, of the request's body as it came in. A GET has none:
+	// the hash is that of the query in its URL.
 	Bytes  int64  `json:"bytes,omitempty"`
 	SHA256 string `json:"sha256,omitempty"`
 	// Count is how many there were. Zero: one.

@@ -68,9 +68,9 @@ type Log struct {
 	refused tallies // guarded by mu
 	closed  bool    // guarded by mu
 
-	waiting atomic.Int64          // length of the queue
-	failing atomic.Pointer[error] // why the last write failed; nil: it did not
-	begun   atomic.Int64          // nanoseconds after base when the write that runs began; zero: none runs
+	waiting atomic.Int64            // length of the queue
+	failing atomic.Pointer[failure] // of the last write; nil: it did not fail
+	begun   atomic.Int64            // nanoseconds after base when the write that runs began; zero: none runs
 	head    atomic.Pointer[head]
 
 	wake  chan struct{} // there is something to write
@@ -83,6 +83,12 @@ type Log struct {
 type entry struct {
 	event Event
 	told  chan<- error // gets how that went; nil: nobody waits
+}
+
+// failure is why the log cannot be written.
+type failure struct {
+	err   error
+	since time.Time
 }
 
 // Open opens a log, or begins one, and writes down what it finds torn. It fails where the log cannot
@@ -147,8 +153,8 @@ func (l *Log) Record(ctx context.Context, event Event) error {
 // Err returns nil where what happens can be written down, and otherwise an error that wraps
 // [ErrUnavailable]. The log becomes usable again by itself.
 func (l *Log) Err() error {
-	if why := l.failing.Load(); why != nil {
-		return *why
+	if failed := l.failing.Load(); failed != nil {
+		return failed.err
 	}
 	if begun := l.begun.Load(); begun != 0 && time.Since(l.base)-time.Duration(begun) > writeLimit {
 		return fmt.Errorf("%w: the disk does not answer", ErrUnavailable)
@@ -158,9 +164,6 @@ func (l *Log) Err() error {
 	}
 	return nil
 }
-
-// Ready is [Log.Err], as a check of whether a gateway may be sent work.
-func (l *Log) Ready(context.Context) error { return l.Err() }
 
 // Head returns the sequence and hash, in hex, of the last record that this log has written or found.
 // Whoever keeps them elsewhere can tell later that nothing was cut off before them.

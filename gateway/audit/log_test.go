@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -362,6 +363,29 @@ func TestFollow(t *testing.T) {
 	stop()
 	if err := <-ended; err == nil {
 		t.Error("it ended by itself")
+	}
+}
+
+// TestFilesBelongToTheFoldersOwner writes as root to the log of another user's gateway.
+func TestFilesBelongToTheFoldersOwner(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	const user = 65532
+	state := t.TempDir()
+	if err := os.Chown(state, user, user); err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, Options{Dir: filepath.Join(state, "audit")})
+	for _, path := range []string{l.opts.Dir, filepath.Join(l.opts.Dir, newSegment(1).name)} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if owner, ok := info.Sys().(*syscall.Stat_t); !ok || owner.Uid != user || owner.Gid != user {
+			t.Errorf("%s belongs to %+v", path, info.Sys())
+		}
 	}
 }
 

@@ -80,8 +80,8 @@ func (l *Log) batch() (entries []entry, events []Event) {
 	for _, event := range l.refused.take(time.Now(), l.opts.countEvery) {
 		l.queue = append(l.queue, entry{event: event})
 	}
-	if why := l.failing.Load(); why != nil {
-		events = append(events, Event{Kind: Resumed, Detail: (*why).Error()})
+	if failed := l.failing.Load(); failed != nil {
+		events = append(events, Event{Kind: Resumed, Detail: "since " + failed.since.UTC().Format(timeLayout) + ": " + failed.err.Error()})
 	}
 	if l.missed > 0 {
 		events = append(events, Event{Kind: Missed, Count: l.missed})
@@ -124,15 +124,20 @@ func (l *Log) write(entries int, events []Event) error {
 // failed tells whoever waits for entries at the front of the queue that they cannot be written, and
 // keeps the others.
 func (l *Log) failed(entries int, err error) {
-	why := fmt.Errorf("%w: %w", ErrUnavailable, err)
-	if l.failing.Swap(&why) == nil {
+	now := &failure{fmt.Errorf("%w: %w", ErrUnavailable, err), time.Now()}
+	before := l.failing.Load()
+	if before != nil {
+		now.since = before.since
+	}
+	l.failing.Store(now)
+	if before == nil {
 		l.log.Error("the audit log cannot be written: calls with side effects are refused until it can", "err", err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	kept := slices.DeleteFunc(slices.Clone(l.queue[:entries]), func(e entry) bool {
 		if e.told != nil {
-			e.told <- why
+			e.told <- now.err
 		}
 		return e.told != nil
 	})
