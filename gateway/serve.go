@@ -117,6 +117,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route, pr
 	c := &call{id: requestID(r.Header), procedure: target.procedure, principal: principal}
 	w.Header().Set(RequestIDHeader, c.id)
 	reply := newReplyWriter(w, r, c)
+	reply.held = s.replies
 	body := newBody(w, r, target.streams)
 	defer body.stop()
 	refused := body.charge(s.held, r)

@@ -92,6 +92,7 @@ type Server struct {
 	ending    sync.Once // onDrain has been called
 	admission *admission
 	held      *budget // of request bodies
+	replies   *budget // of messages that are being written
 	ready     *readiness
 	metrics   *metrics
 	openAPI   *openAPI
@@ -143,7 +144,8 @@ func NewServer(opts Options) (*Server, error) {
 		doors:     newDoors(opts.AllowedHosts, opts.AllowedOrigins),
 		access:    opts.Registry.access,
 		admission: newAdmission(opts.MaxCalls),
-		held:      &budget{most: maxHeldBytes},
+		held:      &budget{of: "requests", most: maxHeldBytes},
+		replies:   &budget{of: "replies", most: maxReplyBytes},
 		errors:    connect.NewErrorWriter(),
 		log:       opts.Logger,
 		lines:     &lineRate{log: opts.Logger},
