@@ -195,8 +195,8 @@ func (f *framer) open(t *testing.T, stream uint32, procedure string) {
 	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: f.headers.Bytes(), EndHeaders: true})
 }
 
-// run sends the one message of a call to python_run that was opened on stream 1, in frames that every
-// server takes and no more than it is ready for before the client reads: what is beyond comes in pieces.
+// run sends the one message of a call to python_run that was opened on stream 1. It must not be longer than what
+// the server takes without having been asked: 1 MiB.
 func (f *framer) run(t *testing.T, session, code string) {
 	t.Helper()
 	message, err := proto.Marshal(&sandgatev1.RunRequest{SessionId: session, Code: code})
