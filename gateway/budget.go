@@ -11,8 +11,17 @@ import (
 // may be up to four times this.
 const maxHeldBytes = 256 << 20
 
-// budget bounds how many bytes of requests all calls hold together.
+// maxReplyBytes bounds the messages to clients that are being written, all calls together, the first replyFree bytes
+// of each not counted. A client that does not read keeps what it is sent in memory until writeTimeout. What
+// a call holds besides, of buffers, does not grow with its messages: 1.3 MiB, with MaxCalls of them at most.
+const (
+	maxReplyBytes = 256 << 20
+	replyFree     = 64 << 10
+)
+
+// budget bounds how many bytes all calls hold together.
 type budget struct {
+	of   string // what they are of, for errors
 	most int64
 	used atomic.Int64
 }
@@ -32,7 +41,7 @@ func (s *share) grow(to int64) error {
 	if s.budget.used.Add(lacking) > s.budget.most {
 		s.budget.used.Add(-lacking)
 		return Errorf(connect.CodeResourceExhausted, ReasonOverloaded,
-			"Try again in a moment, with fewer large requests at once.", "the gateway holds %d MiB of requests already", s.budget.most>>20)
+			"Try again in a moment, with fewer large "+s.budget.of+" at once.", "the gateway holds %d MiB of %s already", s.budget.most>>20, s.budget.of)
 	}
 	s.taken = to
 	return nil

@@ -94,18 +94,30 @@ func TestVanishedClient(t *testing.T) {
 	g := newRig(t, func(o *Options) { o.pingAfter, o.pingTimeout = 50*time.Millisecond, 50*time.Millisecond })
 	client := newFramer(t, g)
 	client.open(t, 1, sandgatev1connect.PythonServiceRunProcedure)
-	message, err := proto.Marshal(&sandgatev1.RunRequest{SessionId: g.session(t), Code: "wait"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	envelope := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message)))
-	if err := client.WriteData(1, true, append(envelope, message...)); err != nil {
-		t.Fatal(err)
-	}
+	client.run(t, g.session(t), "wait")
 	<-g.runs // the call is under way; from here on nobody reads what the server sends, nor answers its pings
 	line := g.waitForLog(t, sandgatev1connect.PythonServiceRunProcedure)
 	if !strings.Contains(line, `"code":"canceled"`) {
 		t.Errorf("ended as %s", line)
+	}
+}
+
+// Clients that do not read hold what they are sent, all of them together up to a bound.
+func TestClientsThatDoNotRead(t *testing.T) {
+	g := newRig(t, nil)
+	g.server.replies.most = 1 << 20
+	id := g.session(t)
+	for range 3 {
+		client := newFramer(t, g)
+		client.open(t, 1, sandgatev1connect.PythonServiceRunProcedure)
+		client.run(t, id, strings.Repeat("x", 600<<10))
+	}
+	line := g.waitForLog(t, sandgatev1connect.PythonServiceRunProcedure)
+	if !strings.Contains(line, `"code":"resource_exhausted"`) {
+		t.Errorf("ended as %s", line)
+	}
+	if held := g.server.replies.used.Load(); held > 1<<20 {
+		t.Errorf("%d bytes are held", held)
 	}
 }
 
@@ -181,4 +193,22 @@ func (f *framer) open(t *testing.T, stream uint32, procedure string) {
 		}
 	}
 	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: f.headers.Bytes(), EndHeaders: true})
+}
+
+// run sends the one message of a call to python_run that was opened on stream 1. It must not be longer than what
+// the server takes without having been asked: 1 MiB.
+func (f *framer) run(t *testing.T, session, code string) {
+	t.Helper()
+	message, err := proto.Marshal(&sandgatev1.RunRequest{SessionId: session, Code: code})
+	if err != nil {
+		t.Fatal(err)
+	}
+	envelope := append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
+	for len(envelope) > 0 {
+		piece := envelope[:min(len(envelope), 16<<10)]
+		envelope = envelope[len(piece):]
+		if err := f.WriteData(1, len(envelope) == 0, piece); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

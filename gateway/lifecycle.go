@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"strings"
 	"time"
 
 	"github.com/sandgate/sandgate/gateway/audit"
@@ -250,11 +249,7 @@ func (s *Sessions) watch(sess *session) {
 		return
 	case <-sess.sandbox.Done():
 	}
-	reason, err := "its sandbox ended", sess.sandbox.Err()
-	if err != nil {
-		reason = err.Error()
-	}
-	s.lose(sess, causeOfLoss(err), reason)
+	s.lose(sess, causeOfLoss(sess.sandbox.Err()), endOf(sess.sandbox))
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if err := sess.sandbox.Close(ctx); err != nil {
@@ -265,10 +260,6 @@ func (s *Sessions) watch(sess *session) {
 // lose marks a session as lost, unless it is ending anyway. Its lease runs out from now on. The cause
 // is what is counted, the reason what callers are told.
 func (s *Sessions) lose(sess *session, cause, reason string) {
-	if len(reason) > maxReason {
-		reason = reason[:maxReason]
-	}
-	reason = strings.ToValidUTF8(reason, "\uFFFD")
 	if !s.markLost(sess, reason) {
 		return
 	}

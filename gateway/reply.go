@@ -14,6 +14,7 @@ type replyWriter struct {
 	call   *call
 	status int
 	count  int64
+	held   *budget // bounds what is being written; nil: nothing does
 	// control sets deadlines on a connection that has no bound of its own, which is one of
 	// HTTP/1.1: HTTP/2 has a timeout for writing. Nil where none are set.
 	control *http.ResponseController
@@ -43,8 +44,14 @@ func (w *replyWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write counts.
+// Write counts. It waits for the client, so that large messages are held against what all may hold: a call
+// that is beyond it ends with an error.
 func (w *replyWriter) Write(data []byte) (int, error) {
+	held := share{budget: w.held}
+	if err := held.grow(int64(len(data)) - replyFree); err != nil {
+		return 0, err
+	}
+	defer held.shrink(0)
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}

@@ -127,6 +127,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route, pr
 	c.bill = s.gate.billOf(principal)
 	c.bill.writeHeaders(w.Header())
 	reply := newReplyWriter(w, r, c)
+	reply.held = s.replies
 	body := newBody(w, r, target.streams)
 	defer body.stop()
 	waiting, patient := patience(r.Context(), r.Header)

@@ -114,6 +114,7 @@ type Server struct {
 	admission *admission
 	gate      *turnstile
 	held      *budget // of request bodies
+	replies   *budget // of messages that are being written
 	ready     *readiness
 	metrics   *metrics
 	openAPI   *openAPI
@@ -179,7 +180,8 @@ func NewServer(opts Options) (*Server, error) {
 		admission: newAdmission(opts.MaxCalls),
 		gate: &turnstile{accounts: opts.Accounts, turns: quota.NewTurns(cmp.Or(opts.Places.Control, defaultControlPlaces),
 			cmp.Or(opts.Places.Run, defaultRunPlaces), cmp.Or(opts.Places.Files, defaultFilePlaces), opts.Shared)},
-		held:    &budget{most: maxHeldBytes},
+		held:    &budget{of: "requests", most: maxHeldBytes},
+		replies: &budget{of: "replies", most: maxReplyBytes},
 		errors:  connect.NewErrorWriter(),
 		log:     opts.Logger,
 		started: time.Now(),

@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -85,6 +86,33 @@ func (s *Sessions) expiry(sess *session, now time.Time) time.Time {
 		return sess.hardExpiry
 	}
 	return idle
+}
+
+// lostBecause returns why a session that is not ending is lost, nil while it is not. It knows a moment before the
+// session is marked, so that no call is begun in a sandbox that has ended.
+func (sess *session) lostBecause() *string {
+	if reason := sess.lost.Load(); reason != nil {
+		return reason
+	}
+	select {
+	case <-sess.sandbox.Done():
+		reason := endOf(sess.sandbox)
+		return &reason
+	default:
+		return nil
+	}
+}
+
+// endOf tells callers why a sandbox has ended.
+func endOf(sb sandbox.Sandbox) string {
+	reason := "its sandbox ended"
+	if err := sb.Err(); err != nil {
+		reason = err.Error()
+	}
+	if len(reason) > maxReason {
+		reason = reason[:maxReason]
+	}
+	return strings.ToValidUTF8(reason, "\uFFFD")
 }
 
 // describe returns a session as the API shows it.

@@ -122,7 +122,7 @@ func (s *Sessions) usable(p *identity.Principal, id string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if reason := sess.lost.Load(); reason != nil {
+	if reason := sess.lostBecause(); reason != nil {
 		return nil, Errorf(connect.CodeFailedPrecondition, ReasonSessionLost,
 			"Everything in it is gone. Delete it and create another session.", "the session is lost: %s", *reason)
 	}

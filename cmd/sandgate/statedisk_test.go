@@ -128,8 +128,7 @@ func fillDisk(t *testing.T, dir string) (empty func()) {
 
 // reasonIn returns the reason in an RPC error's detail.
 func reasonIn(err error) string {
-	var failed *connect.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*connect.Error](err); ok {
 		for _, detail := range failed.Details() {
 			if value, err := detail.Value(); err == nil {
 				if said, ok := value.(*sandgatev1.ErrorDetail); ok {

@@ -25,29 +25,29 @@ type engineFault struct {
 
 func engineFaults() []engineFault {
 	return []engineFault{
-		{name: "guest killed", strike: killGuest},
-		{name: "shim killed", strike: killShim},
-		{name: "container removed", strike: removeFromOutside},
+		{name: "guest killed", strike: (*privateEngine).killGuest},
+		{name: "shim killed", strike: (*privateEngine).killShim},
+		{name: "container removed", strike: (*privateEngine).removeFromOutside},
 		{name: "engine stopped", strike: (*privateEngine).stop, repair: (*privateEngine).goOn, survives: true},
 		{name: "engine killed", strike: (*privateEngine).kill, repair: (*privateEngine).start},
 	}
 }
 
-func killGuest(e *privateEngine, t *testing.T, id string) {
+func (e *privateEngine) killGuest(t *testing.T, id string) {
 	t.Helper()
 	if err := syscall.Kill(e.guestOf(t, id), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func killShim(e *privateEngine, t *testing.T, id string) {
+func (e *privateEngine) killShim(t *testing.T, id string) {
 	t.Helper()
 	if err := syscall.Kill(parentOf(t, e.guestOf(t, id)), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func removeFromOutside(e *privateEngine, t *testing.T, id string) {
+func (e *privateEngine) removeFromOutside(t *testing.T, id string) {
 	t.Helper()
 	if err := e.client.ContainerRemove(t.Context(), id, container.RemoveOptions{Force: true}); err != nil {
 		t.Fatal(err)
