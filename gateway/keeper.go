@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/gateway/store"
 	"github.com/sandgate/sandgate/sandbox"
 )
@@ -81,9 +82,11 @@ func (s *Sessions) flush() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
+	failpoint.Reach(failpoint.LeaseFlush)
 	if err := s.opts.Store.Renew(ctx, leases); err != nil {
 		s.opts.Logger.Error("cannot write renewed leases", "sessions", len(leases), "err", err)
 	}
+	failpoint.Reach(failpoint.LeaseFlushed)
 }
 
 func (s *Sessions) renewedLeases() []store.Lease {
@@ -152,7 +155,11 @@ func (s *Sessions) Recover(ctx context.Context, reconcile func(keep func(sandbox
 			wanted[sess.sandboxID] = sess
 		}
 	}
+	if err := failpoint.Fail(failpoint.StartFound); err != nil {
+		return err
+	}
 	boxes, err := reconcile(func(sandboxID string) bool { return wanted[sandboxID] != nil })
+	failpoint.Reach(failpoint.StartSettled)
 	if errors.Is(err, sandbox.ErrUnavailable) {
 		return errors.Join(fmt.Errorf("reconcile sandboxes: %w", err), closeAll(boxes))
 	}
@@ -201,6 +208,7 @@ func closeAll(boxes []sandbox.Sandbox) error {
 // Close ends every session: sandboxes are closed and rows removed, so that nothing is left behind.
 // It waits until that is done or ctx ends. No session can be made afterwards.
 func (s *Sessions) Close(ctx context.Context) error {
+	failpoint.Reach(failpoint.DrainCalls)
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true
@@ -219,6 +227,7 @@ func (s *Sessions) Close(ctx context.Context) error {
 	}()
 	select {
 	case <-done:
+		failpoint.Reach(failpoint.DrainSessions)
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("end all sessions: %w", ctx.Err())

@@ -12,6 +12,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/sandbox"
 )
@@ -84,6 +85,7 @@ func (s *Sessions) create(ctx context.Context, tenant string, spec sandbox.Spec,
 		s.unreserve()
 		return nil, err
 	}
+	failpoint.Reach(failpoint.SessionTaken)
 	now := time.Now()
 	sess := &session{
 		id:         newSessionID(),
@@ -104,6 +106,7 @@ func (s *Sessions) create(ctx context.Context, tenant string, spec sandbox.Spec,
 		s.discard(sess)
 		return nil, err
 	}
+	failpoint.Reach(failpoint.SessionKept)
 	if !s.adopt(sess) {
 		return nil, errDraining()
 	}
@@ -193,15 +196,18 @@ func (s *Sessions) discard(sess *session) {
 // forget removes the row, then the sandbox. In this order a crash in between leaves a sandbox
 // without a session, which the next start removes, and never a session that was deleted before.
 func (s *Sessions) forget(ctx context.Context, sess *session) {
+	failpoint.Reach(failpoint.DeleteBegin)
 	if err := s.opts.Store.Delete(ctx, sess.id); err != nil {
 		s.opts.Logger.Error("cannot forget a session", "session", shown(sess.id), "err", err)
 	}
+	failpoint.Reach(failpoint.DeleteForgotten)
 	if sess.sandbox == nil {
 		return
 	}
 	if err := sess.sandbox.Close(ctx); err != nil {
 		s.opts.Logger.Error("cannot close a sandbox", "session", shown(sess.id), "sandbox", sess.sandboxID, "err", err)
 	}
+	failpoint.Reach(failpoint.DeleteClosed)
 }
 
 // end begins the end of a session, or joins one that has begun. What it returns is closed when

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/net/netutil"
 
+	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/gateway/journal"
 )
 
@@ -225,6 +226,7 @@ func (s *Server) Serve(listener net.Listener) error {
 // ctx's error where calls had to be cancelled. The journal is drained with it. It leaves the sessions alone.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.admission.startDrain()
+	failpoint.Reach(failpoint.Drain)
 	s.ending.Do(func() {
 		for _, end := range s.onDrain {
 			end()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
+	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/gateway/journal"
 	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/docker"
@@ -200,6 +201,7 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		return err
 	}
 	g.undo.add("close the journal", g.calls.Drain) // the server has, unless it was not made
+	failpoint.Reach(failpoint.StartJournal)
 	registry, err := newRegistry(g.sessions, g.keys.gate, g.calls)
 	if err != nil {
 		return err

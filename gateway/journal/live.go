@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/gateway/store"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
@@ -58,6 +59,7 @@ func (l *Live) SessionID() string { return l.row.SessionID }
 
 // emit keeps an event for whoever follows.
 func (l *Live) emit(progress *structpb.Struct) {
+	failpoint.Reach(failpoint.CallDispatched)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
@@ -116,6 +118,7 @@ func (l *Live) keep() error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	err := l.journal.store.EndCall(ctx, final)
+	failpoint.Reach(failpoint.CallEnded)
 	if err == nil {
 		l.journal.forget(l)
 	}

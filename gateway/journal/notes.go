@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/gateway/store"
 )
 
@@ -62,6 +63,7 @@ func (j *Journal) writeNotes() {
 		if len(batch) == 0 {
 			return
 		}
+		failpoint.Reach(failpoint.CallNote)
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		err := j.store.RecordCalls(ctx, batch)
 		cancel()

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sandgate/sandgate/bench/rig"
+	"github.com/sandgate/sandgate/gateway/failpoint"
+)
+
+// Bounds of a life.
+const (
+	bootTimeout  = time.Minute
+	pointTimeout = 30 * time.Second // within which a load must come to a failpoint
+	reportEvery  = 50               // lives
+)
+
+// A trial is one gateway through all its lives. It is used by one goroutine. Close it.
+type trial struct {
+	gateway *rig.Gateway
+	opts    options
+	out     io.Writer
+	figures *figures
+	ledger  *ledger
+	clients []*rig.Client // one for each tenant
+	slots   []*slot
+	chance  *rand.Rand
+}
+
+func newTrial(gateway *rig.Gateway, o options, out io.Writer) *trial {
+	return &trial{
+		gateway: gateway, opts: o, out: out, figures: new(figures), ledger: newLedger(),
+		chance: rand.New(rand.NewPCG(o.seed, 0)), //nolint:gosec // to be drawn again from the same seed
+	}
+}
+
+func (t *trial) close() {
+	for _, client := range t.clients {
+		client.Close()
+	}
+}
+
+// keys makes the tenants and their clients.
+func (t *trial) keys() error {
+	for i := range tenants {
+		tenant := fmt.Sprintf("tenant-%d", i)
+		key, err := t.gateway.NewKey("", tenant)
+		if err != nil {
+			return err
+		}
+		client := t.gateway.Client(tenant, key)
+		t.clients = append(t.clients, client)
+		for range slotsEach {
+			t.slots = append(t.slots, &slot{client: client})
+		}
+	}
+	return nil
+}
+
+// all lives every life, and then one more whose end must leave nothing.
+func (t *trial) all(ctx context.Context) error {
+	_, _ = fmt.Fprintf(t.out, "seed %d, runtime %s\n", t.opts.seed, t.opts.runtime)
+	for i, p := range plans(t.opts.kills, t.chance) {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := t.life(ctx, p); err != nil {
+			return fmt.Errorf("life %d, to end by %s: %w", i+1, p, err)
+		}
+		if (i+1)%reportEvery == 0 {
+			_, _ = fmt.Fprintf(t.out, "%d lives, %d promises broken\n", i+1, t.figures.breaches)
+		}
+	}
+	if err := t.boot(ctx); err != nil {
+		return err
+	}
+	t.check(ctx)
+	t.figures.count(func(f *figures) { f.sessions = t.ledger.made })
+	return t.terminate(ctx)
+}
+
+// boot starts the gateway without failpoints and notes how long that took.
+func (t *trial) boot(ctx context.Context) error {
+	start := time.Now()
+	if err := t.gateway.Start(""); err != nil {
+		return err
+	}
+	_, err := t.gateway.Await(ctx, "serve calls", bootTimeout, func(ctx context.Context) bool {
+		_, _, err := t.clients[0].Running(ctx)
+		return err == nil
+	})
+	if err != nil {
+		return err
+	}
+	serving := time.Since(start)
+	if _, err := t.gateway.Ready(ctx, bootTimeout); err != nil {
+		return err
+	}
+	ready := time.Since(start)
+	t.figures.count(func(f *figures) {
+		f.serving = append(f.serving, serving)
+		f.ready = append(f.ready, ready)
+	})
+	return nil
+}
+
+// life is one life of the gateway, which begins with a look at how the one before ended.
+func (t *trial) life(ctx context.Context, p plan) error {
+	if err := t.boot(ctx); err != nil {
+		return err
+	}
+	t.check(ctx)
+	switch {
+	case p.is("key"):
+		return t.keyCommand(ctx, p)
+	case p.point != "":
+		if err := t.kill(); err != nil { // what was checked is not what is to come to the point
+			return err
+		}
+		return t.toPoint(ctx, p)
+	case p.signal == syscall.SIGTERM:
+		load := startLoad(ctx, t.ledger, t.slots, p.churn)
+		pause(ctx, p.after)
+		t.ledger.drain()
+		err := t.terminate(ctx)
+		load.stop()
+		t.ledger.drain() // what came meanwhile was refused, or must not be lost either
+		return err
+	default:
+		load := startLoad(ctx, t.ledger, t.slots, p.churn)
+		defer load.stop()
+		pause(ctx, p.after)
+		return t.kill()
+	}
+}
+
+func (t *trial) kill() error {
+	t.figures.count(func(f *figures) { f.killed++ })
+	return t.gateway.Kill()
+}
+
+// terminate ends the gateway in good order: it says that it ended well, and leaves no container.
+func (t *trial) terminate(ctx context.Context) error {
+	if err := t.gateway.Terminate(); err != nil {
+		t.figures.broken("SIGTERM: %v\n%s", err, t.gateway.Log())
+	}
+	t.figures.count(func(f *figures) { f.terminated++ })
+	left, err := t.gateway.Containers(ctx)
+	if len(left) > 0 {
+		t.figures.count(func(f *figures) { f.orphans += len(left) })
+		t.figures.broken("SIGTERM left %d containers", len(left))
+	}
+	return err
+}
+
+// toPoint starts the gateway with a failpoint armed and works until it is reached.
+func (t *trial) toPoint(ctx context.Context, p plan) error {
+	if err := t.gateway.Start(p.arming()); err != nil {
+		return err
+	}
+	_, err := t.gateway.Ready(ctx, bootTimeout)
+	if err != nil && !errors.Is(err, rig.ErrEnded) {
+		return err
+	}
+	load := startLoad(ctx, t.ledger, t.slots, p.churn)
+	defer load.stop()
+	if p.signal == syscall.SIGTERM && t.gateway.Alive() {
+		pause(ctx, p.after)
+		for _, s := range t.ledger.all() {
+			s.end(false)
+		}
+		_ = t.gateway.Terminate() // it is to die on the way
+	}
+	select {
+	case <-t.gateway.Exited():
+	case <-time.After(pointTimeout):
+	case <-ctx.Done():
+	}
+	if !t.gateway.Reached(p.point) {
+		t.figures.broken("the failpoint %s was never reached\n%s", p, t.gateway.Log())
+	}
+	t.figures.count(func(f *figures) { f.atPoints++ })
+	return t.kill() // it is dead, unless it never came to the point
+}
+
+// keyCommand kills the command line while it makes a key, under a load that must not notice.
+func (t *trial) keyCommand(ctx context.Context, p plan) error {
+	load := startLoad(ctx, t.ledger, t.slots, p.churn)
+	defer load.stop()
+	const tenant = "tenant-of-the-killed-command"
+	before, err := t.gateway.Keys()
+	if err != nil {
+		return err
+	}
+	if text, err := t.gateway.NewKey(p.arming(), tenant); err == nil || !strings.Contains(err.Error(), "failpoint "+string(p.point)+" reached") {
+		t.figures.broken("the failpoint %s was never reached: %v, %d bytes of a key", p, err, len(text))
+	}
+	after, err := t.gateway.Keys()
+	if err != nil {
+		t.figures.broken("the keys cannot be read after a command was killed: %v", err)
+	}
+	if made := strings.Count(after, tenant) > strings.Count(before, tenant); made != (p.point == failpoint.KeyChanged) {
+		t.figures.broken("after %s the new key is in the list: %t", p, made)
+	}
+	if !t.gateway.Alive() {
+		t.figures.broken("the gateway died with a key command")
+	}
+	t.figures.count(func(f *figures) { f.keyCommands++ })
+	return t.kill()
+}
