@@ -17,7 +17,7 @@ type figures struct {
 	killed, atPoints, terminated, keyCommands      int
 	sent, accepted, ended, lost, doubled, repeated int // calls with a call_id
 	sessions, sessionsLost, unclaimed, orphans     int
-	serving, ready                                 []time.Duration
+	serving, ready, cold                           []time.Duration
 	breaches                                       int
 	shown                                          []string
 }
@@ -71,7 +71,8 @@ func (f *figures) print(out io.Writer) {
 		{"  made, and the caller died unanswered", f.unclaimed},
 		{"orphan containers 5 s after a start or at an end", f.orphans},
 		{"serving calls after a start, p50 / p99 / max", spread(f.serving)},
-		{"ready after a start, p50 / p99 / max", spread(f.ready)},
+		{"ready with sessions taken over, p50 / p99 / max", spread(f.ready)},
+		{"ready without, its first sandbox made", spread(f.cold)},
 		{"promises broken", f.breaches},
 	} {
 		_, _ = fmt.Fprintf(out, "%-50s %v\n", row.what, row.value)

@@ -14,7 +14,7 @@ import (
 
 // The size of the load: it fits on a small machine, and has several clients in each session.
 const (
-	pool         = 1
+	pool         = 2
 	tenants      = 2
 	slotsEach    = 2 // sessions of a tenant at a time
 	workersEach  = 2 // clients in a session

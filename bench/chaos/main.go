@@ -44,7 +44,7 @@ type options struct {
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	set := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	var o options
-	set.IntVar(&o.kills, "kills", 1000, "how often the gateway is ended; every failpoint once, the rest at random")
+	set.IntVar(&o.kills, "kills", 1000, "how often the gateway is killed; at every failpoint, the rest at random")
 	set.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "what chance is drawn from")
 	set.StringVar(&o.runtime, "runtime", "runc", "runtime of the sandboxes: runc or runsc")
 	set.StringVar(&o.image, "image", "sandgate/sandbox:latest", "sandbox image")

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,6 +22,10 @@ type plan struct {
 	after time.Duration
 	// churn is how many of a hundred steps of the load delete a session.
 	churn int
+	// hasty tells that the load has no time to make its sessions first.
+	hasty bool
+	// robbed tells that a sandbox is removed while the gateway is dead, so that a session is lost.
+	robbed bool
 }
 
 // The longest that a load lasts before a kill, and the usual part of steps that delete a session.
@@ -32,22 +35,44 @@ const (
 	muchChurn   = 25
 )
 
-// plans returns how so many lives end: at each failpoint once where there are lives enough, one in ten
-// by SIGTERM, the rest by SIGKILL at random, in random order.
-func plans(count int, chance *rand.Rand) []plan {
+// plans returns lives with so many kills in them: each failpoint once where there are kills enough,
+// the rest at random, and for ten of those one that ends by SIGTERM; in random order.
+func plans(kills int, chance *rand.Rand) []plan {
 	var all []plan
-	for _, point := range failpoint.Points() {
-		all = append(all, atPoint(point, chance))
-	}
-	for len(all) < count {
-		p := plan{signal: syscall.SIGKILL, after: time.Duration(chance.Int64N(int64(longestLoad))), churn: usualChurn}
-		if len(all)%10 == 0 {
-			p.signal = syscall.SIGTERM
+	left := kills
+	for _, i := range chance.Perm(len(failpoint.Points())) {
+		p := atPoint(failpoint.Points()[i], chance)
+		if left < p.kills() {
+			break
 		}
 		all = append(all, p)
+		left -= p.kills()
+	}
+	for i := range left {
+		all = append(all, plan{
+			signal: syscall.SIGKILL, after: time.Duration(chance.Int64N(int64(longestLoad))), churn: usualChurn, hasty: i%4 == 3, robbed: i%20 == 5,
+		})
+		if i%10 == 0 {
+			all = append(all, plan{signal: syscall.SIGTERM, after: longestLoad / 2, churn: usualChurn})
+		}
 	}
 	chance.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	return all[:count]
+	return all
+}
+
+// kills is how often the gateway is killed in the plan. Whoever comes to a failpoint is killed before,
+// too, so that what was checked is not what comes to it.
+func (p plan) kills() int {
+	switch {
+	case p.is("key"):
+		return 1
+	case p.point != "":
+		return 2
+	case p.signal == syscall.SIGTERM:
+		return 0
+	default:
+		return 1
+	}
 }
 
 // atPoint is a life that ends at a failpoint.
@@ -69,7 +94,7 @@ func atPoint(point failpoint.Point, chance *rand.Rand) plan {
 
 // is tells whether the plan's point is of a kind, which is what its name begins with.
 func (p plan) is(kind string) bool {
-	return p.point != "" && slices.Contains([]string{kind, kind + "s"}, strings.SplitN(string(p.point), "-", 2)[0])
+	return p.point != "" && strings.SplitN(string(p.point), "-", 2)[0] == kind
 }
 
 // arming is what the gateway's environment says for the plan.
@@ -86,6 +111,8 @@ func (p plan) String() string {
 		return p.arming()
 	case p.signal == syscall.SIGTERM:
 		return "SIGTERM"
+	case p.robbed:
+		return "SIGKILL and the loss of a sandbox"
 	default:
 		return "SIGKILL"
 	}

@@ -18,6 +18,8 @@ import (
 const (
 	bootTimeout  = time.Minute
 	pointTimeout = 30 * time.Second // within which a load must come to a failpoint
+	// sessionsTimeout is how long a load may take to make its sessions before something is done to it.
+	sessionsTimeout = 3 * time.Second
 	reportEvery  = 50               // lives
 )
 
@@ -87,27 +89,60 @@ func (t *trial) all(ctx context.Context) error {
 
 // boot starts the gateway without failpoints and notes how long that took.
 func (t *trial) boot(ctx context.Context) error {
-	start := time.Now()
 	if err := t.gateway.Start(""); err != nil {
 		return err
 	}
-	_, err := t.gateway.Await(ctx, "serve calls", bootTimeout, func(ctx context.Context) bool {
-		_, _, err := t.clients[0].Running(ctx)
-		return err == nil
-	})
-	if err != nil {
+	found := 0
+	if err := t.serving(ctx, &found); err != nil {
 		return err
 	}
-	serving := time.Since(start)
+	serving := time.Since(t.gateway.Started())
 	if _, err := t.gateway.Ready(ctx, bootTimeout); err != nil {
 		return err
 	}
-	ready := time.Since(start)
+	ready := time.Since(t.gateway.Started())
 	t.figures.count(func(f *figures) {
 		f.serving = append(f.serving, serving)
-		f.ready = append(f.ready, ready)
+		if found > 0 {
+			f.ready = append(f.ready, ready)
+		} else { // it may have waited for its first warm sandbox
+			f.cold = append(f.cold, ready)
+		}
 	})
 	return nil
+}
+
+// serving waits until every tenant is answered, and counts the sessions that they have.
+func (t *trial) serving(ctx context.Context, sessions *int) error {
+	_, err := t.gateway.Await(ctx, "serve calls", bootTimeout, func(ctx context.Context) bool {
+		found := 0
+		for _, client := range t.clients {
+			running, _, err := client.Running(ctx)
+			if err != nil {
+				return false
+			}
+			found += len(running)
+		}
+		if sessions != nil {
+			*sessions = found
+		}
+		return true
+	})
+	return err
+}
+
+// load starts the load of a plan, and lets it make its sessions, if the plan has the time.
+func (t *trial) load(ctx context.Context, p plan) *load {
+	l := startLoad(ctx, t.ledger, t.slots, p.churn)
+	if p.hasty || p.point != "" && p.signal != syscall.SIGTERM {
+		return l
+	}
+	for deadline := time.Now().Add(sessionsTimeout); time.Now().Before(deadline) && t.gateway.Alive(); pause(ctx, checkEvery) {
+		if len(t.ledger.all()) >= len(t.slots)/2 {
+			break
+		}
+	}
+	return l
 }
 
 // life is one life of the gateway, which begins with a look at how the one before ended.
@@ -125,7 +160,7 @@ func (t *trial) life(ctx context.Context, p plan) error {
 		}
 		return t.toPoint(ctx, p)
 	case p.signal == syscall.SIGTERM:
-		load := startLoad(ctx, t.ledger, t.slots, p.churn)
+		load := t.load(ctx, p)
 		pause(ctx, p.after)
 		t.ledger.drain()
 		err := t.terminate(ctx)
@@ -133,10 +168,17 @@ func (t *trial) life(ctx context.Context, p plan) error {
 		t.ledger.drain() // what came meanwhile was refused, or must not be lost either
 		return err
 	default:
-		load := startLoad(ctx, t.ledger, t.slots, p.churn)
+		load := t.load(ctx, p)
 		defer load.stop()
 		pause(ctx, p.after)
-		return t.kill()
+		if err := t.kill(); err != nil || !p.robbed {
+			return err
+		}
+		found, err := t.gateway.Containers(ctx)
+		if len(found) > 0 {
+			err = errors.Join(err, rig.Remove(ctx, found[0].ID))
+		}
+		return err
 	}
 }
 
@@ -164,18 +206,18 @@ func (t *trial) toPoint(ctx context.Context, p plan) error {
 	if err := t.gateway.Start(p.arming()); err != nil {
 		return err
 	}
-	_, err := t.gateway.Ready(ctx, bootTimeout)
-	if err != nil && !errors.Is(err, rig.ErrEnded) {
+	if err := t.serving(ctx, nil); err != nil && !errors.Is(err, rig.ErrEnded) {
 		return err
 	}
-	load := startLoad(ctx, t.ledger, t.slots, p.churn)
+	load := t.load(ctx, p)
 	defer load.stop()
 	if p.signal == syscall.SIGTERM && t.gateway.Alive() {
 		pause(ctx, p.after)
-		for _, s := range t.ledger.all() {
+		_ = t.gateway.Terminate() // it is to die on the way
+		load.stop()
+		for _, s := range t.ledger.all() { // each may have been ended, or not
 			s.end(false)
 		}
-		_ = t.gateway.Terminate() // it is to die on the way
 	}
 	select {
 	case <-t.gateway.Exited():
@@ -191,7 +233,7 @@ func (t *trial) toPoint(ctx context.Context, p plan) error {
 
 // keyCommand kills the command line while it makes a key, under a load that must not notice.
 func (t *trial) keyCommand(ctx context.Context, p plan) error {
-	load := startLoad(ctx, t.ledger, t.slots, p.churn)
+	load := t.load(ctx, p)
 	defer load.stop()
 	const tenant = "tenant-of-the-killed-command"
 	before, err := t.gateway.Keys()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -34,8 +35,16 @@ func docker(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
-// Containers are the ids of the gateway's containers, whatever their state.
-func (g *Gateway) Containers(ctx context.Context) ([]string, error) {
+// A Container is one that the gateway made, in this life or an earlier one.
+type Container struct {
+	// ID names it.
+	ID string
+	// Made is when the gateway was started that made it.
+	Made time.Time
+}
+
+// Containers are the gateway's containers, whatever their state.
+func (g *Gateway) Containers(ctx context.Context) ([]Container, error) {
 	owner, err := os.ReadFile(filepath.Join(g.StateDir(), "deployment"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil // it never got so far
@@ -43,16 +52,20 @@ func (g *Gateway) Containers(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := docker(ctx, "ps", "-aq", "--no-trunc", "--filter", "label="+ownerLabel+"="+strings.TrimSpace(string(owner)))
-	return strings.Fields(out), err
+	out, err := docker(ctx, "ps", "-a", "--no-trunc", "--filter", "label="+ownerLabel+"="+strings.TrimSpace(string(owner)),
+		"--format", `{{.ID}} {{.Label "`+epochLabel+`"}}`)
+	var all []Container
+	for line := range strings.Lines(out) {
+		id, epoch, _ := strings.Cut(strings.TrimSpace(line), " ")
+		nanos, _ := strconv.ParseInt(epoch, 10, 64) // zero, which is long ago, for one that says nothing
+		all = append(all, Container{ID: id, Made: time.Unix(0, nanos)})
+	}
+	return all, err
 }
 
-// Remove removes containers by force.
-func Remove(ctx context.Context, ids ...string) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	_, err := docker(ctx, append([]string{"rm", "-f"}, ids...)...)
+// Remove removes a container by force.
+func Remove(ctx context.Context, id string) error {
+	_, err := docker(ctx, "rm", "-f", id)
 	return err
 }
 

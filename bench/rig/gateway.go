@@ -53,6 +53,8 @@ type Gateway struct {
 	metrics string
 	client  *http.Client
 
+	started time.Time // the present life
+
 	mu     sync.Mutex
 	exited chan struct{} // closed when the present life has ended; nil before the first; guarded by mu
 	err    error         // how it ended; written before exited is closed
@@ -125,6 +127,7 @@ func (g *Gateway) Start(points string) error {
 	}, g.opts.Args...)
 	cmd := g.command(points, args...)
 	cmd.Stdout, cmd.Stderr = log, log
+	g.started = time.Now()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the gateway: %w", err)
 	}
@@ -175,6 +178,9 @@ func (g *Gateway) Alive() bool {
 		return true
 	}
 }
+
+// Started is when the present life began.
+func (g *Gateway) Started() time.Time { return g.started }
 
 // PID is the process of the present life.
 func (g *Gateway) PID() int { return g.cmd.Process.Pid }
@@ -281,8 +287,8 @@ func (g *Gateway) Close(ctx context.Context) error {
 	}
 	g.client.CloseIdleConnections()
 	left, listErr := g.Containers(context.WithoutCancel(ctx))
-	if len(left) > 0 {
-		err = errors.Join(err, fmt.Errorf("the gateway left %d containers behind", len(left)), Remove(ctx, left...))
+	for _, one := range left {
+		err = errors.Join(err, fmt.Errorf("the gateway left the container %s behind", one.ID), Remove(ctx, one.ID))
 	}
 	return errors.Join(err, listErr, os.RemoveAll(g.dir))
 }

@@ -36,7 +36,7 @@ type gatewayParts struct {
 	server   *gateway.Server
 	listener net.Listener
 	pool     atomic.Pointer[sandbox.Pool] // nil until the sandboxes of an earlier gateway are settled
-	filled   atomic.Bool                  // the pool was full once
+	filled   atomic.Bool                  // the pool was full once, or there are sessions to be served without it
 	undo     teardown
 
 	metricsListener net.Listener // nil: the metrics have none of their own
@@ -155,7 +155,10 @@ func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if counts := g.sessions.Counts(); counts.Running+counts.Lost > 0 {
+	counts := g.sessions.Counts()
+	// Whoever uses a session that lives on waits for this gateway, and needs no warm sandbox.
+	g.filled.Store(counts.Running > 0)
+	if counts.Running+counts.Lost > 0 {
 		g.log.Info("settled what an earlier gateway left", "taken_over", counts.Running, "lost", counts.Lost, "wall", time.Since(start))
 	}
 	reaper := docker.StartReaper(g.driver, 0)
@@ -250,8 +253,9 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 	return nil
 }
 
-// poolReady returns nil once a sandbox of every template that is kept warm has waited. Afterwards an
-// empty pool makes sessions slower to create, and the gateway no less ready.
+// poolReady returns nil once a sandbox of every template that is kept warm has waited, at once where
+// sessions were taken over. Afterwards an empty pool makes sessions slower to create, and the gateway
+// no less ready.
 func (g *gatewayParts) poolReady(context.Context) error {
 	if g.filled.Load() {
 		return nil

@@ -28,6 +28,9 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if err := d.checkSpec(spec); err != nil {
 		return nil, err
 	}
+	if err := d.awaitClean(ctx); err != nil {
+		return nil, fmt.Errorf("wait for what an earlier gateway left to be removed: %w", err)
+	}
 	select {
 	case d.creating <- struct{}{}:
 		defer func() { <-d.creating }()

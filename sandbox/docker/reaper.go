@@ -11,6 +11,11 @@ import (
 // SweepInterval is how often a [Reaper] looks when nothing else is said.
 const SweepInterval = time.Minute
 
+// firstSweep is how long after its start a reaper looks for the first time; then it waits twice as long
+// each time, up to its interval. The engine may still finish a sandbox that a gateway asked for which
+// was killed, after this one has looked at what was there.
+const firstSweep = time.Second
+
 var errNotReconciled = errors.New("a sweep before Reconcile would remove what is to be taken over")
 
 // Sweep removes the containers of this owner that the driver does not hold: what crashes and failed
@@ -67,14 +72,17 @@ func StartReaper(driver *Driver, interval time.Duration) *Reaper {
 
 func (r *Reaper) run(ctx context.Context, driver *Driver, interval time.Duration) {
 	defer close(r.ended)
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
+	wait := min(firstSweep, interval)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
+		wait = min(2*wait, interval)
+		timer.Reset(wait)
 		bounded, cancel := context.WithTimeout(ctx, cleanupTimeout)
 		removed, err := driver.Sweep(bounded)
 		cancel()

@@ -44,6 +44,9 @@ func TestReconcileTakesOverAndRemoves(t *testing.T) {
 		if len(kept) != 1 || kept[0].ID() != stays.ID() || kept[0].Spec() != stays.Spec() {
 			t.Fatalf("kept %v, want the one called %s", kept, stays.ID())
 		}
+		if err := second.awaitClean(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if got := run(t, kept[0].Transport(), false, "", "cat", "/home/user/file").Stdout; got != "kept\n" {
 			t.Errorf("the workspace reads %q", got)
 		}
@@ -75,6 +78,9 @@ func TestTakeOverWhileTheFirstHolds(t *testing.T) {
 		}
 		if removed, err := first.Reconcile(t.Context(), nil); len(removed) != 0 || err != nil {
 			t.Errorf("the first driver reconciles %v, %v", removed, err)
+		}
+		if err := first.awaitClean(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 		if answer, err := post(t.Context(), kept[0].Transport(), "/echo", "still"); err != nil || answer != "still" {
 			t.Errorf("after the first driver's reconcile: echo = %q, %v", answer, err)
