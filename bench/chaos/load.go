@@ -77,8 +77,9 @@ func (l *load) step(ctx context.Context, s *slot) error {
 	if err != nil {
 		return err
 	}
-	work := worker{client: s.client, session: session, ledger: l.ledger, id: newID(), pause: rand.N(longestWork)} //nolint:gosec // no secret
-	switch n := rand.IntN(100); {                                                                                  //nolint:gosec // no secret
+	pause, n := rand.N(longestWork), rand.IntN(100) //nolint:gosec // nothing is hidden by them
+	work := worker{client: s.client, session: session, ledger: l.ledger, id: newID(), pause: pause}
+	switch {
 	case n < l.churn:
 		return l.end(ctx, s, session)
 	case n < 35:

@@ -130,7 +130,7 @@ func readFile(ctx context.Context, s *session, path string) (string, error) {
 // tally counts the lines of a text.
 func tally(text string) map[string]int {
 	counts := map[string]int{}
-	for _, id := range strings.Fields(text) {
+	for id := range strings.FieldsSeq(text) {
 		counts[id]++
 	}
 	return counts

@@ -69,9 +69,24 @@ func Remove(ctx context.Context, id string) error {
 	return err
 }
 
-// DiskUse is what the engine says its containers take on the disk, as `docker system df` writes it.
-func DiskUse(ctx context.Context) (string, error) {
-	return docker(ctx, "system", "df", "--format", `{{if eq .Type "Containers"}}{{.Size}}{{end}}`)
+// Written is how many bytes the gateway's containers have on the engine's disk beside their image.
+func (g *Gateway) Written(ctx context.Context) (float64, error) {
+	found, err := g.Containers(ctx)
+	if err != nil || len(found) == 0 {
+		return 0, err
+	}
+	args := []string{"inspect", "--size", "--format", "{{.SizeRw}}"}
+	for _, one := range found {
+		args = append(args, one.ID)
+	}
+	out, err := docker(ctx, args...)
+	total := 0.0
+	for text := range strings.FieldsSeq(out) {
+		n, parseErr := strconv.ParseFloat(text, 64)
+		total += n
+		err = errors.Join(err, parseErr)
+	}
+	return total, err
 }
 
 // A Foreigner is a container that is none of the gateway's.

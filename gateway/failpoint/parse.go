@@ -35,7 +35,7 @@ func parse(text string) (map[Point]action, error) {
 		return nil, fmt.Errorf("%s is longer than %d bytes", Env, maxSpec)
 	}
 	armed := map[Point]action{}
-	for _, part := range strings.Fields(text) {
+	for part := range strings.FieldsSeq(text) {
 		name, what, _ := strings.Cut(part, "=")
 		point := Point(name)
 		if !slices.Contains(Points(), point) {
