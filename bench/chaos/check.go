@@ -19,9 +19,9 @@ const (
 	endTimeout    = 20 * time.Second // within which a call that runs on must end
 	parallel      = 8
 	// Every so many lives, orphans are looked for so late.
-	lateEvery = 10
-	late      = 2 * time.Second
-	checkEvery    = 20 * time.Millisecond
+	lateEvery  = 10
+	late       = 2 * time.Second
+	checkEvery = 20 * time.Millisecond
 )
 
 // check holds a gateway that has just started against what clients of the one before were promised.

@@ -20,7 +20,7 @@ const (
 	pointTimeout = 30 * time.Second // within which a load must come to a failpoint
 	// sessionsTimeout is how long a load may take to make its sessions before something is done to it.
 	sessionsTimeout = 3 * time.Second
-	reportEvery  = 50               // lives
+	reportEvery     = 50 // lives
 )
 
 // A trial is one gateway through all its lives. It is used by one goroutine. Close it.

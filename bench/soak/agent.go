@@ -95,7 +95,7 @@ func (a *agent) context(ctx context.Context, id string) error {
 	}
 	stream, err := a.client.Python.Run(ctx, &sandgatev1.RunRequest{SessionId: a.session, ContextId: id, Code: "1+1"})
 	if err == nil {
-		for stream.Receive() { //nolint:revive // only the end is looked at
+		for stream.Receive() {
 		}
 		err = errors.Join(stream.Err(), stream.Close())
 	}
