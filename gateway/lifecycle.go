@@ -23,8 +23,9 @@ const (
 	defaultCreateTimeout = 2 * time.Minute
 	closeTimeout         = 30 * time.Second // for ending one sandbox; the engine's reaper does the rest
 	storeTimeout         = 10 * time.Second // for one write that no caller waits for
-	maxLost              = 1024             // lost sessions that are remembered
-	maxReason            = 300              // bytes of a reason that callers see
+	firstRetry           = 20 * time.Millisecond
+	maxLost              = 1024 // lost sessions that are remembered
+	maxReason            = 300  // bytes of a reason that callers see
 )
 
 // lease says how long a session lives.
@@ -190,40 +191,59 @@ func (s *Sessions) adopt(sess *session) bool {
 func (s *Sessions) discard(sess *session) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	s.forget(ctx, sess)
+	_ = s.forget(ctx, sess) // it is logged
 }
 
 // forget removes the row, then the sandbox. In this order a crash in between leaves a sandbox
-// without a session, which the next start removes, and never a session that was deleted before.
-func (s *Sessions) forget(ctx context.Context, sess *session) {
+// without a session, which the next start removes, and never a session that was deleted before. Its
+// error is that of a row that stays: a later gateway would show the session, as a lost one.
+func (s *Sessions) forget(ctx context.Context, sess *session) error {
 	failpoint.Reach(failpoint.DeleteBegin)
-	if err := s.opts.Store.Delete(ctx, sess.id); err != nil {
-		s.opts.Logger.Error("cannot forget a session", "session", shown(sess.id), "err", err)
-	}
+	err := s.opts.Store.Delete(ctx, sess.id)
 	failpoint.Reach(failpoint.DeleteForgotten)
-	if sess.sandbox == nil {
-		return
+	if sess.sandbox != nil {
+		if err := sess.sandbox.Close(ctx); err != nil {
+			s.opts.Logger.Error("cannot close a sandbox", "session", shown(sess.id), "sandbox", sess.sandboxID, "err", err)
+		}
+		failpoint.Reach(failpoint.DeleteClosed)
 	}
-	if err := sess.sandbox.Close(ctx); err != nil {
-		s.opts.Logger.Error("cannot close a sandbox", "session", shown(sess.id), "sandbox", sess.sandboxID, "err", err)
+	if err != nil {
+		err = s.forgetAgain(sess)
 	}
-	failpoint.Reach(failpoint.DeleteClosed)
+	return err
 }
 
-// end begins the end of a session, or joins one that has begun. What it returns is closed when
-// nothing is left.
-func (s *Sessions) end(p *identity.Principal, id string) (<-chan struct{}, error) {
+// forgetAgain removes the row of a session after the store has failed, for as long as one write may take.
+func (s *Sessions) forgetAgain(sess *session) error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	for wait := firstRetry; ; wait *= 2 {
+		err := s.opts.Store.Delete(ctx, sess.id)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			s.opts.Logger.Error("cannot forget a session", "session", shown(sess.id), "err", err)
+			return fmt.Errorf("forget a session: %w", err)
+		}
+	}
+}
+
+// end begins the end of a session, or joins one that has begun.
+func (s *Sessions) end(p *identity.Principal, id string) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sess := s.find(p, id); sess != nil && sess.ending {
-		return sess.ended, nil
+		return sess, nil
 	}
 	sess, err := s.known(p, id)
 	if err != nil {
 		return nil, err
 	}
 	s.endLocked(sess)
-	return sess.ended, nil
+	return sess, nil
 }
 
 // endLocked begins the end of a session that has not begun to end. The caller holds mu.
@@ -233,7 +253,7 @@ func (s *Sessions) endLocked(sess *session) {
 	s.work.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
-		s.forget(ctx, sess)
+		sess.endErr = s.forget(ctx, sess)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.all, sess.owned())

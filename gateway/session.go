@@ -39,6 +39,7 @@ type session struct {
 	ending bool          // guarded by Sessions.mu
 	leave  chan struct{} // closed when ending begins
 	ended  chan struct{} // closed when nothing is left of it
+	endErr error         // why something is; written before ended is closed
 }
 
 // owned is what a session is found by. There is no way to find one without saying whose it is, so

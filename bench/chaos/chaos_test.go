@@ -10,9 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/sandgate/sandgate/bench/rig"
 	"github.com/sandgate/sandgate/gateway/failpoint"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // ciKills is enough for every failpoint and some moments at random.
 const ciKills = 50

@@ -24,6 +24,8 @@ type plan struct {
 	churn int
 	// hasty tells that the load has no time to make its sessions first.
 	hasty bool
+	// faults arms points that make steps fail while there is load. Empty: none.
+	faults string
 	// robbed tells that a sandbox is removed while the gateway is dead, so that a session is lost.
 	robbed bool
 }
@@ -34,6 +36,9 @@ const (
 	usualChurn  = 3
 	muchChurn   = 25
 )
+
+// faultyStore has the store fail now and then, as a full disk does.
+const faultyStore = string(failpoint.CommitBegin) + "=error%20"
 
 // plans returns lives with so many kills in them: each failpoint once where there are kills enough,
 // the rest at random, and for ten of those one that ends by SIGTERM; in random order.
@@ -48,10 +53,15 @@ func plans(kills int, chance *rand.Rand) []plan {
 		all = append(all, p)
 		left -= p.kills()
 	}
-	for i := range left {
-		all = append(all, plan{
+	for i := 0; left > 0; i++ {
+		p := plan{
 			signal: syscall.SIGKILL, after: time.Duration(chance.Int64N(int64(longestLoad))), churn: usualChurn, hasty: i%4 == 3, robbed: i%20 == 5,
-		})
+		}
+		if i%20 == 2 && left > 1 {
+			p = plan{signal: syscall.SIGKILL, faults: faultyStore, after: longestLoad, churn: muchChurn}
+		}
+		all = append(all, p)
+		left -= p.kills()
 		if i%10 == 0 {
 			all = append(all, plan{signal: syscall.SIGTERM, after: longestLoad / 2, churn: usualChurn})
 		}
@@ -66,7 +76,7 @@ func (p plan) kills() int {
 	switch {
 	case p.is("key"):
 		return 1
-	case p.point != "":
+	case p.point != "", p.faults != "":
 		return 2
 	case p.signal == syscall.SIGTERM:
 		return 0
@@ -100,14 +110,14 @@ func (p plan) is(kind string) bool {
 // arming is what the gateway's environment says for the plan.
 func (p plan) arming() string {
 	if p.point == "" {
-		return ""
+		return p.faults
 	}
 	return fmt.Sprintf("%s=kill@%d", p.point, p.nth)
 }
 
 func (p plan) String() string {
 	switch {
-	case p.point != "":
+	case p.point != "", p.faults != "":
 		return p.arming()
 	case p.signal == syscall.SIGTERM:
 		return "SIGTERM"

@@ -159,6 +159,11 @@ func (t *trial) life(ctx context.Context, p plan) error {
 			return err
 		}
 		return t.toPoint(ctx, p)
+	case p.faults != "":
+		if err := t.kill(); err != nil {
+			return err
+		}
+		return t.faulty(ctx, p)
 	case p.signal == syscall.SIGTERM:
 		load := t.load(ctx, p)
 		pause(ctx, p.after)
@@ -229,6 +234,27 @@ func (t *trial) toPoint(ctx context.Context, p plan) error {
 	}
 	t.figures.count(func(f *figures) { f.atPoints++ })
 	return t.kill() // it is dead, unless it never came to the point
+}
+
+// faulty works while steps fail, and kills the gateway then. A gateway may not start at all with such a
+// store; then it is started again.
+func (t *trial) faulty(ctx context.Context, p plan) error {
+	for {
+		if err := t.gateway.Start(p.arming()); err != nil {
+			return err
+		}
+		err := t.serving(ctx, nil)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, rig.ErrEnded) {
+			return err
+		}
+	}
+	load := t.load(ctx, p)
+	defer load.stop()
+	pause(ctx, p.after)
+	return t.kill()
 }
 
 // keyCommand kills the command line while it makes a key, under a load that must not notice.
