@@ -129,6 +129,9 @@ func (d *Driver) adopt(ctx context.Context, found container.Summary) (*instance,
 	d.uids.hold(id.uid, name)
 	ctx, cancel := context.WithTimeout(ctx, adoptTimeout) // a frozen guest must not keep a gateway from starting
 	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go d.endWith(ctx, found.ID, end)
 	stream, err := attach(ctx, d.engine, found.ID)
 	if err == nil {
 		taken.stderr = stream.tail
@@ -136,11 +139,25 @@ func (d *Driver) adopt(ctx context.Context, found container.Summary) (*instance,
 	}
 	if err != nil {
 		d.letGo(name)
-		return nil, err
+		return nil, errors.Join(err, context.Cause(ctx))
 	}
 	go taken.watch()
 	return taken, nil
 }
+
+// endWith ends something when a container ends, and itself when ctx does. The engine attaches to a
+// container that is about to end, and then neither sends anything nor says that it has ended.
+func (d *Driver) endWith(ctx context.Context, id string, end context.CancelCauseFunc) {
+	ended, failed := d.engine.ContainerWait(ctx, id, container.WaitConditionNotRunning)
+	select { // one of them has something when ctx has ended
+	case <-ended:
+		end(errEnded)
+	case err := <-failed:
+		end(err)
+	}
+}
+
+var errEnded = errors.New("its container has ended")
 
 // removeStray removes a container that the driver does not hold, unless a later driver made it.
 func (d *Driver) removeStray(ctx context.Context, stray container.Summary) error {

@@ -62,6 +62,30 @@ func TestReconcileTakesOverAndRemoves(t *testing.T) {
 	})
 }
 
+// A container may end between the look at it and the attachment, as one does that somebody was about to
+// remove. That must not keep a gateway from starting until its patience is over.
+func TestTakeOverOfOneThatHasEnded(t *testing.T) {
+	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
+		first := newTestDriver(t, nil)
+		made := create(t, first, testSpec(runtime))
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		second := successor(t, first)
+		found, err := second.list(t.Context())
+		if err != nil || len(found) != 1 {
+			t.Fatalf("%d containers, %v", len(found), err)
+		}
+		if err := second.engine.ContainerKill(t.Context(), made.ID(), "KILL"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := second.adopt(t.Context(), found[0]); err == nil || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("taken over: %v", err)
+		}
+	})
+}
+
 // A second attach must work even while the first connection, of a gateway that hangs, is open.
 func TestTakeOverWhileTheFirstHolds(t *testing.T) {
 	forRuntimes(t, func(t *testing.T, runtime string) {
