@@ -19,7 +19,9 @@ type figures struct {
 	sessions, sessionsLost, unclaimed, orphans     int
 	serving, ready, cold                           []time.Duration
 	breaches                                       int
-	shown                                          []string
+	// over tells that the trial was interrupted: what fails from then on says nothing.
+	over  func() bool
+	shown []string
 }
 
 // count changes figures.
@@ -33,6 +35,9 @@ func (f *figures) count(change func(*figures)) {
 func (f *figures) broken(format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.over() {
+		return
+	}
 	if f.breaches++; len(f.shown) < maxShown {
 		f.shown = append(f.shown, fmt.Sprintf(format, args...))
 	}

@@ -90,12 +90,14 @@ func try(ctx context.Context, o options, out io.Writer) (_ *figures, err error) 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, gateway.Close(ctx)) }()
-	t := newTrial(gateway, o, out)
+	t := newTrial(ctx, gateway, o, out)
 	defer t.close()
 	if err := t.keys(); err != nil {
 		return nil, err
 	}
-	if err := t.all(ctx); err != nil {
+	err = t.all(ctx)
+	t.figures.count(func(f *figures) { f.sessions = t.ledger.made })
+	if err != nil {
 		return t.figures, err
 	}
 	for _, one := range strangers {

@@ -35,9 +35,9 @@ type trial struct {
 	chance  *rand.Rand
 }
 
-func newTrial(gateway *rig.Gateway, o options, out io.Writer) *trial {
+func newTrial(ctx context.Context, gateway *rig.Gateway, o options, out io.Writer) *trial {
 	return &trial{
-		gateway: gateway, opts: o, out: out, figures: new(figures), ledger: newLedger(),
+		gateway: gateway, opts: o, out: out, figures: &figures{over: func() bool { return ctx.Err() != nil }}, ledger: newLedger(),
 		chance: rand.New(rand.NewPCG(o.seed, 0)), //nolint:gosec // to be drawn again from the same seed
 	}
 }
@@ -83,7 +83,6 @@ func (t *trial) all(ctx context.Context) error {
 		return err
 	}
 	t.check(ctx)
-	t.figures.count(func(f *figures) { f.sessions = t.ledger.made })
 	return t.terminate(ctx)
 }
 

@@ -282,7 +282,7 @@ func (g *Gateway) page(ctx context.Context, url string) (string, error) {
 // anything.
 func (g *Gateway) Close(ctx context.Context) error {
 	var err error
-	if g.Exited() != nil {
+	if g.Alive() {
 		err = g.Terminate()
 	}
 	g.client.CloseIdleConnections()
