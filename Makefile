@@ -19,7 +19,7 @@ SCRIPTS := .ci/run .ci/gencheck .ci/leaks images/lib.sh images/setup images/engi
 RACE := $(patsubst %,./%,$(wildcard sandbox sandbox/guest/channel sandbox/sandboxtest gateway))
 OURS := label=sandgate.owner
 
-.PHONY: help setup setup-tests build image run serve test test-conformance test-kernel test-mcp lint gen check breaking bench clean clean-images
+.PHONY: help setup setup-tests build image run serve test test-conformance test-kernel test-mcp lint gen check breaking bench chaos soak clean clean-images
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,14 @@ breaking:
 	  $(TOOL) buf breaking --against "$$old"; \
 	  break; \
 	done
+
+KILLS ?= 1000
+chaos: setup ## kill a gateway KILLS times (1000), at every failpoint and at random, and check every promise
+	@go run ./bench/chaos -kills $(KILLS)
+
+CALLS ?= 20000
+soak: setup ## make CALLS calls (20000) of every kind, and see whether what the gateway holds stays flat
+	@go run ./bench/soak -calls $(CALLS)
 
 bench: setup ## measure the budgets of the design against their floors; writes bench/out.json
 	@go run ./bench

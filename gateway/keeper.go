@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/gateway/store"
 	"github.com/sandgate/sandgate/sandbox"
 )
@@ -82,12 +83,14 @@ func (s *Sessions) flush() {
 	if len(leases) == 0 {
 		return
 	}
+	failpoint.Reach(failpoint.LeaseFlush)
 	if err := s.opts.Store.Renew(ctx, leases); err != nil {
 		s.opts.Logger.Error("cannot write renewed leases", "sessions", len(leases), "err", err)
 		for _, sess := range renewed {
 			sess.dirty.Store(true)
 		}
 	}
+	failpoint.Reach(failpoint.LeaseFlushed)
 }
 
 func (s *Sessions) renewedLeases() (renewed []*session, leases []store.Lease) {
@@ -173,7 +176,11 @@ func (s *Sessions) Recover(ctx context.Context, reconcile func(keep func(sandbox
 			wanted[sess.sandboxID] = sess
 		}
 	}
+	if err := failpoint.Fail(failpoint.StartFound); err != nil {
+		return err
+	}
 	boxes, err := reconcile(func(sandboxID string) bool { return wanted[sandboxID] != nil })
+	failpoint.Reach(failpoint.StartSettled)
 	if errors.Is(err, sandbox.ErrUnavailable) {
 		return errors.Join(fmt.Errorf("reconcile sandboxes: %w", err), closeAll(boxes))
 	}
@@ -228,6 +235,7 @@ func closeAll(boxes []sandbox.Sandbox) error {
 // Close ends every session: sandboxes are closed and rows removed, so that nothing is left behind.
 // It waits until that is done or ctx ends. No session can be made afterwards.
 func (s *Sessions) Close(ctx context.Context) error {
+	failpoint.Reach(failpoint.DrainCalls)
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true
@@ -246,6 +254,7 @@ func (s *Sessions) Close(ctx context.Context) error {
 	}()
 	select {
 	case <-done:
+		failpoint.Reach(failpoint.DrainSessions)
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("end all sessions: %w", ctx.Err())

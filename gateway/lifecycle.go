@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sandgate/sandgate/gateway/audit"
+	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/quota"
 	"github.com/sandgate/sandgate/sandbox"
@@ -21,8 +22,9 @@ const (
 	defaultCreateTimeout = 2 * time.Minute
 	closeTimeout         = 30 * time.Second // for ending one sandbox; the engine's reaper does the rest
 	storeTimeout         = 10 * time.Second // for one write that no caller waits for
-	maxLost              = 1024             // lost sessions that are remembered
-	maxReason            = 300              // bytes of a reason that callers see
+	firstRetry           = 20 * time.Millisecond
+	maxLost              = 1024 // lost sessions that are remembered
+	maxReason            = 300  // bytes of a reason that callers see
 )
 
 // lease says how long a session lives.
@@ -97,6 +99,7 @@ func (s *Sessions) create(ctx context.Context, tenant string, spec sandbox.Spec,
 		release(account, spec.Limits)
 		return nil, err
 	}
+	failpoint.Reach(failpoint.SessionTaken)
 	now := time.Now()
 	sess := &session{
 		id:         newSessionID(),
@@ -120,6 +123,7 @@ func (s *Sessions) create(ctx context.Context, tenant string, spec sandbox.Spec,
 		return nil, stateUnavailable(ctx,
 			"Nothing was made. Try again later: the operator must make room, or bring the database back. Sessions that run are not affected.", err)
 	}
+	failpoint.Reach(failpoint.SessionKept)
 	s.note(audit.SessionCreate, sess, principalOf(ctx).ID, "")
 	if !s.adopt(sess) {
 		return nil, errDraining()
@@ -174,40 +178,63 @@ func (s *Sessions) adopt(sess *session) bool {
 func (s *Sessions) discard(sess *session) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	s.forget(ctx, sess)
+	_ = s.forget(ctx, sess) // it is logged
 }
 
 // forget removes the row, then the sandbox. In this order a crash in between leaves a sandbox
-// without a session, which the next start removes, and never a session that was deleted before.
-func (s *Sessions) forget(ctx context.Context, sess *session) {
-	if err := s.opts.Store.Delete(ctx, sess.id); err != nil {
-		s.opts.Logger.Error("cannot forget a session; it is tried again", "session", shown(sess.id), "err", err)
-		s.mu.Lock()
-		s.unforgotten = append(s.unforgotten, sess.id)
-		s.mu.Unlock()
+// without a session, which the next start removes, and never a session that was deleted before. Its
+// error is that of a row that stays for now, which the keeper removes when it can: a gateway that
+// comes before that would show the session, as a lost one.
+func (s *Sessions) forget(ctx context.Context, sess *session) error {
+	failpoint.Reach(failpoint.DeleteBegin)
+	err := s.opts.Store.Delete(ctx, sess.id)
+	failpoint.Reach(failpoint.DeleteForgotten)
+	if sess.sandbox != nil {
+		if err := sess.sandbox.Close(ctx); err != nil {
+			s.opts.Logger.Error("cannot close a sandbox", "session", shown(sess.id), "sandbox", sess.sandboxID, "err", err)
+		}
+		failpoint.Reach(failpoint.DeleteClosed)
 	}
-	if sess.sandbox == nil {
-		return
+	if err != nil {
+		err = s.forgetAgain(sess)
 	}
-	if err := sess.sandbox.Close(ctx); err != nil {
-		s.opts.Logger.Error("cannot close a sandbox", "session", shown(sess.id), "sandbox", sess.sandboxID, "err", err)
+	return err
+}
+
+// forgetAgain removes the row of a session after the store has failed, for as long as one write may take.
+func (s *Sessions) forgetAgain(sess *session) error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	for wait := firstRetry; ; wait *= 2 {
+		err := s.opts.Store.Delete(ctx, sess.id)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			s.opts.Logger.Error("cannot forget a session; it is tried again", "session", shown(sess.id), "err", err)
+			s.mu.Lock()
+			s.unforgotten = append(s.unforgotten, sess.id)
+			s.mu.Unlock()
+			return fmt.Errorf("forget a session: %w", err)
+		}
 	}
 }
 
-// end begins the end of a session, or joins one that has begun. What it returns is closed when
-// nothing is left.
-func (s *Sessions) end(p *identity.Principal, id string) (<-chan struct{}, error) {
+// end begins the end of a session, or joins one that has begun.
+func (s *Sessions) end(p *identity.Principal, id string) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sess := s.find(p, id); sess != nil && sess.ending {
-		return sess.ended, nil
+		return sess, nil
 	}
 	sess, err := s.known(p, id)
 	if err != nil {
 		return nil, err
 	}
 	s.endLocked(sess, endDeleted)
-	return sess.ended, nil
+	return sess, nil
 }
 
 // Why sessions end, as the audit log says it.
@@ -229,7 +256,7 @@ func (s *Sessions) endLocked(sess *session, reason string) {
 		if sess.lost.Load() == nil && sess.sandbox != nil {
 			sess.measure() // what was used since the last look
 		}
-		s.forget(ctx, sess)
+		sess.endErr = s.forget(ctx, sess)
 		sess.release()
 		s.mu.Lock()
 		defer s.mu.Unlock()

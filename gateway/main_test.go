@@ -177,8 +177,17 @@ func (m *memory) Lose(_ context.Context, id, reason string) error {
 func (m *memory) Delete(_ context.Context, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.rows, id)
+	if m.fail == nil {
+		delete(m.rows, id)
+	}
 	return m.fail
+}
+
+// failing sets what every method returns from now on, nil for none.
+func (m *memory) failing(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = err
 }
 
 func (m *memory) row(id string) (store.Session, bool) {

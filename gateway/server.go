@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/net/netutil"
 
+	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/gateway/journal"
 	"github.com/sandgate/sandgate/gateway/quota"
 )
@@ -272,6 +273,7 @@ func (s *Server) Serve(listener net.Listener) error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.admission.startDrain()
 	s.gate.turns.Close()
+	failpoint.Reach(failpoint.Drain)
 	s.ending.Do(func() {
 		for _, end := range s.onDrain {
 			end()

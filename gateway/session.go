@@ -46,6 +46,7 @@ type session struct {
 	ending bool          // guarded by Sessions.mu
 	leave  chan struct{} // closed when ending begins
 	ended  chan struct{} // closed when nothing is left of it
+	endErr error         // why something is; written before ended is closed
 }
 
 // owned is what a session is found by. There is no way to find one without saying whose it is, so
@@ -166,7 +167,9 @@ func (s *Sessions) row(sess *session) (store.Session, error) {
 }
 
 // fromRow makes a session of what the store kept. Expiries are counted from now on the monotonic
-// clock, so that a jump of the wall clock ends nothing.
+// clock, so that a jump of the wall clock ends nothing from then on. A clock that was set back while no
+// gateway ran gives no session more time than it had at first; one that was set forward is time that
+// went by.
 func (s *Sessions) fromRow(row store.Session, now time.Time) (*session, error) {
 	sess := &session{
 		id:         row.ID,
@@ -174,7 +177,7 @@ func (s *Sessions) fromRow(row store.Session, now time.Time) (*session, error) {
 		sandboxID:  row.SandboxID,
 		metadata:   row.Metadata,
 		created:    row.CreatedAt,
-		hardExpiry: now.Add(row.HardExpiresAt.Sub(now)),
+		hardExpiry: now.Add(min(row.HardExpiresAt.Sub(now), row.HardExpiresAt.Sub(row.CreatedAt))),
 		leave:      make(chan struct{}),
 		ended:      make(chan struct{}),
 	}
@@ -182,7 +185,8 @@ func (s *Sessions) fromRow(row store.Session, now time.Time) (*session, error) {
 		return nil, fmt.Errorf("read the spec of session %s: %w", shown(row.ID), err)
 	}
 	sess.idleTimeout.Store(int64(row.IdleTimeout))
-	sess.renewed.Store(int64(now.Add(row.IdleExpiresAt.Sub(now)).Add(-row.IdleTimeout).Sub(s.base)))
+	unused := min(row.IdleExpiresAt.Sub(now), row.IdleTimeout)
+	sess.renewed.Store(int64(now.Add(unused - row.IdleTimeout).Sub(s.base)))
 	if row.LostReason != "" {
 		sess.lost.Store(&row.LostReason)
 	}

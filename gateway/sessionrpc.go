@@ -104,12 +104,15 @@ func (s *Sessions) extend(p *identity.Principal, req *sandgatev1.ExtendSessionRe
 }
 
 func (s *Sessions) deleteSession(ctx context.Context, req *sandgatev1.DeleteSessionRequest) (*sandgatev1.DeleteSessionResponse, error) {
-	ended, err := s.end(principalOf(ctx), req.GetSessionId())
+	sess, err := s.end(principalOf(ctx), req.GetSessionId())
 	if err != nil {
 		return nil, err
 	}
 	select {
-	case <-ended:
+	case <-sess.ended:
+		if sess.endErr != nil {
+			return nil, sess.endErr
+		}
 		return &sandgatev1.DeleteSessionResponse{}, nil
 	case <-ctx.Done():
 		return nil, ctx.Err() // the session ends all the same

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
+	"github.com/sandgate/sandgate/gateway/failpoint"
 )
 
 // stdio is what a command reads and writes.
@@ -37,6 +38,9 @@ type app struct {
 func run(ctx context.Context, args []string, streams stdio, environ []string) int {
 	a := &app{stdio: streams}
 	a.env, a.names = environment(environ)
+	if err := failpoint.Arm(a.env.Get(failpoint.Env)); err != nil {
+		return a.report(usageError{err: err})
+	}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	root.SetIn(a.in)

@@ -19,6 +19,7 @@ import (
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/telemetry"
 	"github.com/sandgate/sandgate/gateway"
+	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/sandbox/gather"
 )
 
@@ -122,6 +123,9 @@ func (a *app) announce(cfg *config.Config, g *gatewayParts) {
 		buildVersion(), scheme, g.listener.Addr(), g.runtime) // for people; programs ask /readyz
 	if g.metricsListener != nil {
 		g.log.Info("serving metrics", "address", g.metricsListener.Addr().String())
+	}
+	if failpoint.Built {
+		g.log.Warn("this program was built with failpoints: it is for crash tests only")
 	}
 	switch open := g.keys.gate.Open(); {
 	case open:

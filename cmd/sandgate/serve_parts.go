@@ -15,6 +15,7 @@ import (
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway"
+	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/gateway/journal"
 	"github.com/sandgate/sandgate/gateway/quota"
 	"github.com/sandgate/sandgate/sandbox"
@@ -37,7 +38,7 @@ type gatewayParts struct {
 	server   *gateway.Server
 	listener net.Listener
 	pool     atomic.Pointer[sandbox.Pool] // nil until the sandboxes of an earlier gateway are settled
-	filled   atomic.Bool                  // the pool was full once
+	filled   atomic.Bool                  // the pool was full once, or there are sessions to be served without it
 	undo     teardown
 
 	metricsListener net.Listener // nil: the metrics have none of their own
@@ -175,7 +176,10 @@ func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if counts := g.sessions.Counts(); counts.Running+counts.Lost > 0 {
+	counts := g.sessions.Counts()
+	// Whoever uses a session that lives on waits for this gateway, and needs no warm sandbox.
+	g.filled.Store(counts.Running > 0)
+	if counts.Running+counts.Lost > 0 {
 		g.log.Info("settled what an earlier gateway left", "taken_over", counts.Running, "lost", counts.Lost, "wall", time.Since(start))
 	}
 	reaper := docker.StartReaper(g.driver, 0)
@@ -217,6 +221,7 @@ func (g *gatewayParts) openPool(context.Context) error {
 func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 	g.calls = journal.New(ctx, journal.Options{Store: g.keys.db, Logger: g.log})
 	g.undo.add("close the journal", g.calls.Drain) // the server has, unless it was not made
+	failpoint.Reach(failpoint.StartJournal)
 	registry, err := newRegistry(g.sessions, g.keys.gate, g.calls, g.ledger)
 	if err != nil {
 		return err
@@ -281,8 +286,9 @@ func (g *gatewayParts) checks() map[string]gateway.Readiness {
 	return checks
 }
 
-// poolReady returns nil once a sandbox of every template that is kept warm has waited. Afterwards an
-// empty pool makes sessions slower to create, and the gateway no less ready.
+// poolReady returns nil once a sandbox of every template that is kept warm has waited, at once where
+// sessions were taken over. Afterwards an empty pool makes sessions slower to create, and the gateway
+// no less ready.
 func (g *gatewayParts) poolReady(context.Context) error {
 	if g.filled.Load() {
 		return nil

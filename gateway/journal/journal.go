@@ -16,6 +16,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/gateway/store"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
@@ -161,8 +162,7 @@ func (j *Journal) Begin(ctx context.Context, req Request, run Run) (l *Live, beg
 	}
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	var kept store.Call
-	kept, began, err = j.store.BeginCall(within, l.row)
+	kept, began, err := j.write(within, l.row)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("%w: %w", ErrUnwritten, err)
@@ -177,6 +177,16 @@ func (j *Journal) Begin(ctx context.Context, req Request, run Run) (l *Live, beg
 	}
 	go j.run(context.WithoutCancel(ctx), l, run)
 	return l, true, nil
+}
+
+// write writes a call down before it is run.
+func (j *Journal) write(ctx context.Context, row store.Call) (kept store.Call, began bool, err error) {
+	if err := failpoint.Fail(failpoint.CallBegin); err != nil {
+		return store.Call{}, false, err
+	}
+	kept, began, err = j.store.BeginCall(ctx, row)
+	failpoint.Reach(failpoint.CallBegun)
+	return kept, began, err
 }
 
 // claim returns the call of a request that runs, or one that is the caller's to run.
@@ -221,6 +231,7 @@ func (j *Journal) run(ctx context.Context, l *Live, run Run) {
 	defer context.AfterFunc(j.ctx, cancel)()
 	defer context.AfterFunc(l.cancelled, cancel)()
 	outcome := run(ctx, l.row, l.emit)
+	failpoint.Reach(failpoint.CallRan)
 	l.end(outcome, outcome.Lost || j.ctx.Err() != nil && outcome.Result == nil)
 	if err := l.keep(); err != nil {
 		j.log.Error("the result of a call could not be kept", "call", l.row.ID, "err", err)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/gateway/store"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
@@ -60,6 +61,7 @@ func (l *Live) SessionID() string { return l.row.SessionID }
 // emit keeps an event for whoever follows. Its number is that which it had, or would have had, in the
 // gateway that made the call: missed events keep theirs.
 func (l *Live) emit(missed int64, progress *structpb.Struct) {
+	failpoint.Reach(failpoint.CallDispatched)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.emitted++
@@ -120,6 +122,7 @@ func (l *Live) keep() error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	err := l.journal.store.EndCall(ctx, final)
+	failpoint.Reach(failpoint.CallEnded)
 	if err == nil {
 		l.journal.forget(l)
 	}

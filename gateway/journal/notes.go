@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/gateway/store"
 )
 
@@ -35,7 +36,8 @@ func (j *Journal) Note(call store.Call) {
 func (j *Journal) keep() {
 	write := time.NewTicker(noteEvery)
 	defer write.Stop()
-	swept := time.Time{}
+	begun, swept := time.Now(), time.Time{}
+	var kept retention
 	for {
 		select {
 		case <-j.stop:
@@ -46,12 +48,19 @@ func (j *Journal) keep() {
 		j.writeNotes()
 		if now := time.Now(); now.Sub(swept) >= sweepEvery {
 			swept = now
-			ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-			if err := j.store.ForgetCalls(ctx, now.Add(-keepFor)); err != nil {
-				j.log.Warn("old calls cannot be forgotten", "err", err)
+			if before, ok := kept.cutoff(now.Round(0), now.Sub(begun)); ok {
+				j.forgetCalls(before)
 			}
-			cancel()
 		}
+	}
+}
+
+// forgetCalls forgets what ended before a time.
+func (j *Journal) forgetCalls(before time.Time) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	if err := j.store.ForgetCalls(ctx, before); err != nil {
+		j.log.Warn("old calls cannot be forgotten", "err", err)
 	}
 }
 
@@ -62,6 +71,7 @@ func (j *Journal) writeNotes() {
 		if len(batch) == 0 {
 			return
 		}
+		failpoint.Reach(failpoint.CallNote)
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		err := j.store.RecordCalls(ctx, batch)
 		cancel()

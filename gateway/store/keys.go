@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/sandgate/sandgate/gateway/failpoint"
 )
 
 // ErrNotFound is wrapped where a change names something that is not kept.
@@ -28,8 +30,11 @@ func (d *DB) IdentityGeneration(ctx context.Context) (int64, error) {
 
 // changeIdentity makes a change that every gateway is to see.
 func (d *DB) changeIdentity(ctx context.Context, apply func(ctx context.Context, tx *sql.Tx) error) error {
+	if err := failpoint.Fail(failpoint.KeyChange); err != nil {
+		return err
+	}
 	whole := context.WithoutCancel(ctx)
-	return d.write(ctx, outlivesHost, func(tx *sql.Tx) error {
+	err := d.write(ctx, outlivesHost, func(tx *sql.Tx) error {
 		if err := apply(whole, tx); err != nil {
 			return err
 		}
@@ -38,6 +43,8 @@ func (d *DB) changeIdentity(ctx context.Context, apply func(ctx context.Context,
 		}
 		return nil
 	})
+	failpoint.Reach(failpoint.KeyChanged)
+	return err
 }
 
 // Keys returns every key that was ever made, revoked ones included, oldest first.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/sandgate/sandgate/gateway/failpoint"
 )
 
 // durability says what a change survives once its write has returned.
@@ -80,6 +82,9 @@ func (d *DB) commit(batch []*write) {
 }
 
 func (d *DB) transact(batch []*write) (err error) {
+	if err := failpoint.Fail(failpoint.CommitBegin); err != nil {
+		return err
+	}
 	// A caller that leaves does not undo the changes of others, so no caller's context is used.
 	ctx := context.Background()
 	conn, err := d.db.Conn(ctx)
@@ -103,6 +108,7 @@ func (d *DB) transact(batch []*write) (err error) {
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	failpoint.Reach(failpoint.Committed)
 	return nil
 }
 

@@ -31,6 +31,9 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	}
 	ctx, cancel := d.pulse.within(ctx)
 	defer cancel()
+	if err := d.awaitClean(ctx); err != nil {
+		return nil, fmt.Errorf("wait for what an earlier gateway left to be removed: %w", err)
+	}
 	if err := d.takeTurn(ctx); err != nil {
 		return nil, err
 	}

@@ -102,6 +102,7 @@ type Driver struct {
 	mu         sync.Mutex
 	closed     bool                // guarded by mu
 	reconciled bool                // guarded by mu
+	cleaned    chan struct{}       // closed when Reconcile has removed what it did not keep; nil: nothing; guarded by mu
 	names      map[string]struct{} // containers being made, held or removed by this driver; guarded by mu
 }
 

@@ -14,6 +14,11 @@ const SweepInterval = time.Minute
 // sweepDelay is how long a sweep that was asked for waits, for others that ask and for what ails the engine to pass.
 const sweepDelay = time.Second
 
+// firstSweep is how long after its start a reaper looks for the first time; then it waits twice as long
+// each time, up to its interval. The engine may still finish a sandbox that a gateway asked for which
+// was killed, after this one has looked at what was there.
+const firstSweep = time.Second
+
 var errNotReconciled = errors.New("a sweep before Reconcile would remove what is to be taken over")
 
 // Sweep removes the containers of this owner that the driver does not hold: what crashes and failed
@@ -79,13 +84,14 @@ func StartReaper(driver *Driver, interval time.Duration) *Reaper {
 
 func (r *Reaper) run(ctx context.Context, driver *Driver, interval time.Duration) {
 	defer close(r.ended)
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
+	wait := min(firstSweep, interval)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		case <-driver.unswept:
 			select {
 			case <-ctx.Done():
@@ -93,6 +99,8 @@ func (r *Reaper) run(ctx context.Context, driver *Driver, interval time.Duration
 			case <-time.After(sweepDelay):
 			}
 		}
+		wait = min(2*wait, interval)
+		timer.Reset(wait)
 		bounded, cancel := context.WithTimeout(ctx, cleanupTimeout)
 		removed, err := driver.Sweep(bounded)
 		cancel()

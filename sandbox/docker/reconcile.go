@@ -19,39 +19,77 @@ const parallelCleanup = 8
 
 // Reconcile settles what an earlier driver of the same owner has left, and is called once before
 // anything else. Running sandboxes for whose id keep reports true are taken over; they and only they
-// are returned. All other containers of the owner are removed. keep may be nil, which keeps none. It is
+// are returned. All other containers of the owner are removed, which goes on in the background: whoever
+// uses what was kept does not wait for it, and Create does. keep may be nil, which keeps none. It is
 // called by one goroutine. Containers of other owners are never touched.
-// The error joins what could not be removed; the sandboxes returned with it are good.
+// Sandboxes that are returned with an error are good.
 func (d *Driver) Reconcile(ctx context.Context, keep func(id string) bool) ([]sandbox.Sandbox, error) {
 	found, err := d.list(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var (
-		mu   sync.Mutex
-		kept []sandbox.Sandbox
+		mu           sync.Mutex
+		kept         []sandbox.Sandbox
+		wanted, left []container.Summary
 	)
-	wanted := map[string]bool{}
 	for _, each := range found {
-		wanted[each.ID] = keep != nil && each.State == container.StateRunning && keep(each.ID)
-	}
-	err = d.forEach(found, func(each container.Summary) error {
-		if wanted[each.ID] {
-			adopted, err := d.adopt(ctx, each)
-			if err == nil {
-				mu.Lock()
-				defer mu.Unlock()
-				kept = append(kept, adopted)
-				return nil
-			}
-			d.options.Log.Warn("sandbox not taken over", "container", each.ID, "error", err)
+		if keep != nil && each.State == container.StateRunning && keep(each.ID) {
+			wanted = append(wanted, each)
+		} else {
+			left = append(left, each)
 		}
-		return d.removeStray(ctx, each)
+	}
+	err = d.forEach(wanted, func(each container.Summary) error {
+		adopted, err := d.adopt(ctx, each)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			d.options.Log.Warn("sandbox not taken over", "container", each.ID, "error", err)
+			left = append(left, each)
+			return nil
+		}
+		kept = append(kept, adopted)
+		return nil
 	})
+	err = errors.Join(err, d.refreshForeign(ctx))
+	d.clean(left)
+	return kept, err
+}
+
+// clean removes what nobody took over, in the background.
+func (d *Driver) clean(left []container.Summary) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.reconciled = true
+	if d.closed || len(left) == 0 {
+		return
+	}
+	cleaned := make(chan struct{})
+	d.cleaned = cleaned
+	d.tasks.Go(func() {
+		defer close(cleaned)
+		err := d.forEach(left, func(each container.Summary) error { return d.removeStray(context.Background(), each) })
+		if err != nil {
+			d.options.Log.Warn("some sandboxes could not be removed; the next sweep tries again", "error", err)
+		}
+	})
+}
+
+// awaitClean waits until what an earlier driver has left is removed: it holds memory until then.
+func (d *Driver) awaitClean(ctx context.Context) error {
+	d.mu.Lock()
+	cleaned := d.cleaned
 	d.mu.Unlock()
-	return kept, errors.Join(err, d.refreshForeign(ctx))
+	if cleaned == nil {
+		return nil
+	}
+	select {
+	case <-cleaned:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // list returns the containers of this owner that the driver does not hold.
@@ -93,6 +131,9 @@ func (d *Driver) adopt(ctx context.Context, found container.Summary) (*instance,
 	d.uids.hold(id.uid, name)
 	ctx, cancel := context.WithTimeout(ctx, adoptTimeout) // a frozen guest must not keep a gateway from starting
 	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go d.endWith(ctx, found.ID, end)
 	stream, err := attach(ctx, d.engine, found.ID)
 	if err == nil {
 		taken.stderr = stream.tail
@@ -100,11 +141,25 @@ func (d *Driver) adopt(ctx context.Context, found container.Summary) (*instance,
 	}
 	if err != nil {
 		d.letGo(name)
-		return nil, err
+		return nil, errors.Join(err, context.Cause(ctx))
 	}
 	go taken.watch()
 	return taken, nil
 }
+
+// endWith ends something when a container ends, and itself when ctx does. The engine attaches to a
+// container that is about to end, and then neither sends anything nor says that it has ended.
+func (d *Driver) endWith(ctx context.Context, id string, end context.CancelCauseFunc) {
+	ended, failed := d.engine.ContainerWait(ctx, id, container.WaitConditionNotRunning)
+	select { // one of them has something when ctx has ended
+	case <-ended:
+		end(errEnded)
+	case err := <-failed:
+		end(err)
+	}
+}
+
+var errEnded = errors.New("its container has ended")
 
 // removeStray removes a container that the driver does not hold, unless a later driver made it.
 func (d *Driver) removeStray(ctx context.Context, stray container.Summary) error {

@@ -44,6 +44,9 @@ func TestReconcileTakesOverAndRemoves(t *testing.T) {
 		if len(kept) != 1 || kept[0].ID() != stays.ID() || kept[0].Spec() != stays.Spec() {
 			t.Fatalf("kept %v, want the one called %s", kept, stays.ID())
 		}
+		if err := second.awaitClean(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if got := run(t, kept[0].Transport(), false, "", "cat", "/home/user/file").Stdout; got != "kept\n" {
 			t.Errorf("the workspace reads %q", got)
 		}
@@ -55,6 +58,30 @@ func TestReconcileTakesOverAndRemoves(t *testing.T) {
 		}
 		if err := kept[0].Close(t.Context()); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A container may end between the look at it and the attachment, as one does that somebody was about to
+// remove. That must not keep a gateway from starting until its patience is over.
+func TestTakeOverOfOneThatHasEnded(t *testing.T) {
+	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
+		first := newTestDriver(t, nil)
+		made := create(t, first, testSpec(runtime))
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		second := successor(t, first)
+		found, err := second.list(t.Context())
+		if err != nil || len(found) != 1 {
+			t.Fatalf("%d containers, %v", len(found), err)
+		}
+		if err := second.engine.ContainerKill(t.Context(), made.ID(), "KILL"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := second.adopt(t.Context(), found[0]); err == nil || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("taken over: %v", err)
 		}
 	})
 }
@@ -75,6 +102,9 @@ func TestTakeOverWhileTheFirstHolds(t *testing.T) {
 		}
 		if removed, err := first.Reconcile(t.Context(), nil); len(removed) != 0 || err != nil {
 			t.Errorf("the first driver reconciles %v, %v", removed, err)
+		}
+		if err := first.awaitClean(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 		if answer, err := post(t.Context(), kept[0].Transport(), "/echo", "still"); err != nil || answer != "still" {
 			t.Errorf("after the first driver's reconcile: echo = %q, %v", answer, err)
