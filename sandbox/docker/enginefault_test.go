@@ -60,6 +60,7 @@ func (e *privateEngine) removeFromOutside(t *testing.T, id string) {
 func TestEngineFaults(t *testing.T) {
 	e := startPrivateEngine(t)
 	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
 		if _, err := exec.LookPath(runtime); err != nil {
 			t.Skip(err)
 		}
