@@ -127,15 +127,19 @@ func fillDisk(t *testing.T, dir string) (empty func()) {
 }
 
 // reasonIn returns the reason in an RPC error's detail.
-func reasonIn(err error) string {
+func reasonIn(err error) string { return detailIn(err).GetReason() }
+
+// hintIn returns the hint in an RPC error's detail.
+func hintIn(err error) string { return detailIn(err).GetHint() }
+
+func detailIn(err error) *sandgatev1.ErrorDetail {
 	if failed, ok := errors.AsType[*connect.Error](err); ok {
 		for _, detail := range failed.Details() {
-			if value, err := detail.Value(); err == nil {
-				if said, ok := value.(*sandgatev1.ErrorDetail); ok {
-					return said.GetReason()
-				}
+			value, valueErr := detail.Value()
+			if said, ok := value.(*sandgatev1.ErrorDetail); ok && valueErr == nil {
+				return said
 			}
 		}
 	}
-	return ""
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"syscall"
 	"testing"
 	"time"
@@ -58,12 +59,18 @@ func (e *privateEngine) removeFromOutside(t *testing.T, id string) {
 // can be made as soon as it is back, nothing of ours is left behind, and nothing else is touched.
 func TestEngineFaults(t *testing.T) {
 	e := startPrivateEngine(t)
-	for _, fault := range engineFaults() {
-		t.Run(fault.name, func(t *testing.T) { e.suffer(t, fault) })
-	}
+	forRuntimes(t, func(t *testing.T, runtime string) {
+		t.Helper()
+		if _, err := exec.LookPath(runtime); err != nil {
+			t.Skip(err)
+		}
+		for _, fault := range engineFaults() {
+			t.Run(fault.name, func(t *testing.T) { e.suffer(t, fault, runtime) })
+		}
+	})
 }
 
-func (e *privateEngine) suffer(t *testing.T, fault engineFault) {
+func (e *privateEngine) suffer(t *testing.T, fault engineFault, runtime string) {
 	t.Helper()
 	driver, err := New(t.Context(), Options{Host: e.host, Image: privateImage, Owner: "test-" + newName(), OrphanTimeout: 30 * time.Second})
 	if err != nil {
@@ -80,7 +87,7 @@ func (e *privateEngine) suffer(t *testing.T, fault engineFault) {
 	reaper := StartReaper(driver, time.Hour) // but for the return of the engine
 	t.Cleanup(reaper.Close)
 	stranger := e.addStranger(t)
-	box := create(t, driver, testSpec("runc"))
+	box := create(t, driver, testSpec(runtime))
 	call := beginEcho(t, box)
 
 	fault.strike(e, t, box.ID())
@@ -90,7 +97,7 @@ func (e *privateEngine) suffer(t *testing.T, fault engineFault) {
 	if fault.repair != nil {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := driver.Create(ctx, testSpec("runc")); !errors.Is(err, sandbox.ErrUnavailable) || ctx.Err() != nil {
+		if _, err := driver.Create(ctx, testSpec(runtime)); !errors.Is(err, sandbox.ErrUnavailable) || ctx.Err() != nil {
 			t.Errorf("without an engine Create = %v, want ErrUnavailable at once", err)
 		}
 		fault.repair(e, t)
@@ -98,7 +105,7 @@ func (e *privateEngine) suffer(t *testing.T, fault engineFault) {
 	var next sandbox.Sandbox
 	eventually(t, "a sandbox to be made again", func() bool {
 		var err error
-		next, err = driver.Create(t.Context(), testSpec("runc"))
+		next, err = driver.Create(t.Context(), testSpec(runtime))
 		return err == nil
 	})
 	if got, err := post(t.Context(), next.Transport(), "/echo", "well"); err != nil || got != "well" {
