@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -72,6 +72,9 @@ type Options struct {
 	// CertFile and KeyFile hold a TLS certificate and its key as PEM. Both empty: no TLS. While the
 	// server serves, it looks at them every few seconds and serves what is new in them.
 	CertFile, KeyFile string
+	// ClientAuthorities returns those whose client certificates are accepted, for each handshake. Whom
+	// such a certificate lets in is for the Authenticator to say. Nil: clients are not asked for any.
+	ClientAuthorities func() *x509.CertPool
 	// maxMessageBytes is less than MaxMessageBytes in a test. Zero means MaxMessageBytes.
 	maxMessageBytes int
 }
@@ -188,7 +191,7 @@ func (s *Server) newHTTP() {
 	if s.pair == nil {
 		return
 	}
-	s.http.TLSConfig = &tls.Config{GetCertificate: s.pair.get, MinVersion: tls.VersionTLS12}
+	s.http.TLSConfig = newTLSConfig(s.pair, s.opts.ClientAuthorities)
 }
 
 // Handler returns what the server serves, for a listener of somebody else's.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway/identity"
 )
 
@@ -39,7 +40,7 @@ func (w *wired) newSession(t *testing.T, key string) string {
 // TestAccess calls every RPC of the API with every kind of key that must not let it through.
 func TestAccess(t *testing.T) {
 	w := newWired(t)
-	known, err := knownGrants()
+	known, err := config.Known()
 	if err != nil {
 		t.Fatal(err)
 	}

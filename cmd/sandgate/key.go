@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
-	"github.com/sandgate/sandgate/gateway/catalog"
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/store"
 )
@@ -86,7 +85,7 @@ The scopes and tools that there are stand in the error for one that there is not
 			}
 			grant.ExpiresAt = now.Add(life)
 		}
-		known, err := knownGrants()
+		known, err := config.Known()
 		if err != nil {
 			return err
 		}
@@ -100,19 +99,6 @@ The scopes and tools that there are stand in the error for one that there is not
 		return a.printKey(key, text)
 	})
 	return cmd
-}
-
-// knownGrants returns the scopes and tools that a key can have.
-func knownGrants() (identity.Known, error) {
-	all, err := catalog.New()
-	if err != nil {
-		return identity.Known{}, err
-	}
-	known := identity.Known{Scopes: all.Scopes()}
-	for _, tool := range all.Tools() {
-		known.Tools = append(known.Tools, tool.Proto.GetName())
-	}
-	return known, nil
 }
 
 // printKey prints a new key: its text for whoever reads stdout, what it is for on stderr.

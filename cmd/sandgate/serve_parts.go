@@ -168,13 +168,13 @@ func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 // tenantsFit returns an error where there are several tenants and nothing but runc between them, which
 // the operator has not accepted.
 func (g *gatewayParts) tenantsFit(string) error {
-	tenants := g.keys.ring.Tenants()
-	if len(tenants) < 2 || g.runtime == config.RuntimeRunsc || g.cfg.TenantRuntime == config.RuntimeAny {
+	tenants, more := g.keys.gate.Tenants()
+	if len(tenants) < 2 && !more || g.runtime == config.RuntimeRunsc || g.cfg.TenantRuntime == config.RuntimeAny {
 		return nil
 	}
 	return gateway.Errorf(connect.CodeFailedPrecondition, gateway.ReasonTenantsNeedGVisor,
 		"The operator runs `make setup` to register gVisor, or sets tenant_runtime to any.",
-		"there are keys of %d tenants, and sandboxes run on %s: one kernel is all that is between them", len(tenants), g.runtime)
+		"callers of several tenants may be let in, and sandboxes run on %s: one kernel is all that is between them", g.runtime)
 }
 
 // templates are the templates of sandboxes, the default one first.
@@ -222,6 +222,8 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		Tracer:       g.tracer,
 		CertFile:     g.cfg.TLSCert,
 		KeyFile:      g.cfg.TLSKey,
+
+		ClientAuthorities: g.clientAuthorities(),
 	})
 	if err != nil {
 		return err

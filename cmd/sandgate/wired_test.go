@@ -72,7 +72,7 @@ func newWired(t *testing.T) *wired {
 // key makes a key that the gateway knows when it returns.
 func (w *wired) key(t *testing.T, grant identity.Grant) (id, text string) {
 	t.Helper()
-	known, err := knownGrants()
+	known, err := config.Known()
 	if err != nil {
 		t.Fatal(err)
 	}
