@@ -223,7 +223,7 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		CertFile:     g.cfg.TLSCert,
 		KeyFile:      g.cfg.TLSKey,
 
-		ClientAuthorities: g.clientAuthorities(),
+		ClientAuthorities: g.keys.vouchers.authorities(),
 	})
 	if err != nil {
 		return err

@@ -67,10 +67,10 @@ func (v vouchers) Close() {
 	}
 }
 
-// clientAuthorities are what handshakes ask for, nil where clients are asked for no certificate.
-func (g *gatewayParts) clientAuthorities() func() *x509.CertPool {
-	if g.keys.vouchers.certificates == nil {
+// authorities are what handshakes ask for, nil where clients are asked for no certificate.
+func (v vouchers) authorities() func() *x509.CertPool {
+	if v.certificates == nil {
 		return nil
 	}
-	return g.keys.vouchers.certificates.Authorities
+	return v.certificates.Authorities
 }

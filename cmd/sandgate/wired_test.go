@@ -36,7 +36,16 @@ type wired struct {
 
 func newWired(t *testing.T) *wired {
 	t.Helper()
-	keys, err := openKeys(t.Context(), &config.Config{StateDir: t.TempDir()}, "")
+	return newWiredFor(t, &config.Config{})
+}
+
+// newWiredFor is newWired with settings of callers, and a state folder of its own unless they name one.
+func newWiredFor(t *testing.T, cfg *config.Config) *wired {
+	t.Helper()
+	if cfg.StateDir == "" {
+		cfg.StateDir = t.TempDir()
+	}
+	keys, err := openKeys(t.Context(), cfg, "")
 	if err == nil {
 		err = keys.watch(t.Context(), slog.New(slog.DiscardHandler))
 	}
@@ -62,6 +71,7 @@ func newWired(t *testing.T) *wired {
 	}
 	server, err := gateway.NewServer(gateway.Options{
 		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Journal: calls, Logger: slog.New(slog.DiscardHandler),
+		CertFile: cfg.TLSCert, KeyFile: cfg.TLSKey, ClientAuthorities: keys.vouchers.authorities(),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -69,11 +69,14 @@ func TestCertificates(t *testing.T) {
 		want *identity.Principal
 	}{
 		"an agent": {[]string{"spiffe://example.org/agent/8"}, &identity.Principal{
-			Tenant: "acme", ID: "mtls:spiffe://example.org/agent/8", Scopes: []string{"files", "python"}, Tools: []string{"file_read"}}},
+			Tenant: "acme", ID: "mtls:spiffe://example.org/agent/8", Scopes: []string{"files", "python"}, Tools: []string{"file_read"},
+		}},
 		"the first rule": {[]string{"spiffe://example.org/agent/7"}, &identity.Principal{
-			Tenant: "seven", ID: "mtls:spiffe://example.org/agent/7", Scopes: []string{"files"}}},
+			Tenant: "seven", ID: "mtls:spiffe://example.org/agent/7", Scopes: []string{"files"},
+		}},
 		"in the middle": {[]string{"spiffe://example.org/ns/a/sa/runner"}, &identity.Principal{
-			Tenant: "runners", ID: "mtls:spiffe://example.org/ns/a/sa/runner", Scopes: []string{"python"}}},
+			Tenant: "runners", ID: "mtls:spiffe://example.org/ns/a/sa/runner", Scopes: []string{"python"},
+		}},
 		"no URI":            {},
 		"two URIs":          {uris: []string{"spiffe://example.org/agent/8", "spiffe://example.org/agent/7"}},
 		"twice the same":    {uris: []string{"spiffe://example.org/agent/8", "spiffe://example.org/agent/8"}},
@@ -118,8 +121,12 @@ func TestCertificates(t *testing.T) {
 		t.Errorf("tenants %v, %v", names, more)
 	}
 	for _, p := range []*identity.Principal{
-		{}, {Tenant: "acme"}, {Tenant: "acme", Subject: "oidc:x#y"}, {Tenant: "other", Subject: "mtls:spiffe://example.org/agent/8"},
-		{Tenant: "acme", Subject: "mtls:spiffe://example.org/agent/7"}, {Tenant: "acme", Subject: "mtls:spiffe://example.org/gone"},
+		{},
+		{Tenant: "acme"},
+		{Tenant: "acme", Subject: "oidc:x#y"},
+		{Tenant: "other", Subject: "mtls:spiffe://example.org/agent/8"},
+		{Tenant: "acme", Subject: "mtls:spiffe://example.org/agent/7"},
+		{Tenant: "acme", Subject: "mtls:spiffe://example.org/gone"},
 	} {
 		if v.Vouches(p) {
 			t.Errorf("vouches for %+v", p)

@@ -15,9 +15,9 @@ import (
 
 // Bounds of what claims hold.
 const (
-	maxSubject = 255       // bytes; OpenID Connect Core, 2
-	maxWord    = 500       // bytes of a scope, a tool, an audience or an issuer
-	maxWords   = 200       // scopes or tools of a token
+	maxSubject = 255 // bytes; OpenID Connect Core, 2
+	maxWord    = 500 // bytes of a scope, a tool, an audience or an issuer
+	maxWords   = 200 // scopes or tools of a token
 	maxSkew    = time.Minute
 	maxSeconds = 253402300800 // the year 10000
 )

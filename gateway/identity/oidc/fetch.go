@@ -63,17 +63,30 @@ func fetch(ctx context.Context, client *http.Client, issuer string) ([]jose.JSON
 	if err := provider.Claims(&said); err != nil {
 		return nil, fmt.Errorf("read its configuration: %w", err)
 	}
-	// Only what its operator trusts to be on this host may send us to another place on it.
-	from, fromErr := url.Parse(issuer)
-	at, err := url.Parse(said.JWKS)
-	if err != nil || fromErr != nil || at.Host == "" || at.Scheme != "https" && !(secret(at) && onHost(from)) {
-		return nil, errors.New("its configuration names no https URL of its keys")
+	at, err := keysURL(issuer, said.JWKS)
+	if err != nil {
+		return nil, err
 	}
 	raw, err := get(ctx, client, at)
 	if err != nil {
 		return nil, fmt.Errorf("read its keys: %w", err)
 	}
 	return readKeys(raw)
+}
+
+// keysURL returns where an issuer says that its keys are. Only one that is on this host itself may send
+// us to another place there.
+func keysURL(issuer, text string) (*url.URL, error) {
+	from, err := url.Parse(issuer)
+	if err != nil {
+		return nil, err
+	}
+	at, err := url.Parse(text)
+	fit := err == nil && at.Host != "" && (at.Scheme == "https" || secret(at) && onHost(from))
+	if !fit {
+		return nil, errors.New("its configuration names no https URL of its keys")
+	}
+	return at, nil
 }
 
 func get(ctx context.Context, client *http.Client, at *url.URL) ([]byte, error) {

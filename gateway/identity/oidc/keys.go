@@ -49,6 +49,11 @@ type keys struct {
 	running sync.WaitGroup
 }
 
+func newKeys(issuer string, ask func(context.Context) ([]jose.JSONWebKey, error), now func() time.Time, log *slog.Logger) *keys {
+	ctx, stop := context.WithCancel(context.Background())
+	return &keys{issuer: issuer, ask: ask, now: now, log: log, ctx: ctx, stop: stop}
+}
+
 // Close ends a question that is under way.
 func (k *keys) Close() {
 	k.stop()

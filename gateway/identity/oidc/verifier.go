@@ -65,12 +65,11 @@ func New(issuers []Issuer, opts Options) (*Verifier, error) {
 		log = slog.Default()
 	}
 	for _, issuer := range issuers {
-		t := &trusted{Issuer: issuer, keys: &keys{issuer: issuer.URL, now: v.now, log: log}}
+		ask := func(ctx context.Context) ([]jose.JSONWebKey, error) { return fetch(ctx, v.client, issuer.URL) }
+		t := &trusted{Issuer: issuer, keys: newKeys(issuer.URL, ask, v.now, log)}
 		if len(t.Algorithms) == 0 {
 			t.Algorithms = usual()
 		}
-		t.keys.ask = func(ctx context.Context) ([]jose.JSONWebKey, error) { return fetch(ctx, v.client, issuer.URL) }
-		t.keys.ctx, t.keys.stop = context.WithCancel(context.Background())
 		t.checker = gooidc.NewVerifier(issuer.URL, t, &gooidc.Config{ClientID: issuer.Audience, SupportedSigningAlgs: t.Algorithms, Now: v.now})
 		v.issuers[issuer.URL] = t
 	}

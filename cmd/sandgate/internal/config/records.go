@@ -32,9 +32,15 @@ func records[T any](key, doc string, at func(*Config) *[]T, parts func(*T) []par
 // issuerParts are the settings of an issuer.
 func issuerParts(i *oidc.Issuer) []part {
 	return []part{
-		{"issuer", &i.URL}, {"audience", &i.Audience}, {"algorithms", &i.Algorithms},
-		{"tenant", &i.Tenant}, {"tenant_claim", &i.TenantClaim}, {"tenants", &i.Tenants},
-		{"scope_claim", &i.ScopeClaim}, {"scope_map", &i.ScopeMap}, {"default_scopes", &i.DefaultScopes},
+		{"issuer", &i.URL},
+		{"audience", &i.Audience},
+		{"algorithms", &i.Algorithms},
+		{"tenant", &i.Tenant},
+		{"tenant_claim", &i.TenantClaim},
+		{"tenants", &i.Tenants},
+		{"scope_claim", &i.ScopeClaim},
+		{"scope_map", &i.ScopeMap},
+		{"default_scopes", &i.DefaultScopes},
 		{"tools_claim", &i.ToolsClaim},
 	}
 }

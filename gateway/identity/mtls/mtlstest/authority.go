@@ -35,16 +35,16 @@ type Issued struct {
 }
 
 // New makes an authority.
-func New(t testing.TB, name string) *Authority {
-	t.Helper()
+func New(tb testing.TB, name string) *Authority {
+	tb.Helper()
 	a := &Authority{}
 	template := template(name, time.Hour)
 	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
 	template.ExtKeyUsage = nil
-	der, key := create(t, template, nil)
+	der, key := create(tb, template, nil)
 	var err error
 	if a.Certificate, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	a.key = key
 	a.PEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
@@ -53,20 +53,20 @@ func New(t testing.TB, name string) *Authority {
 
 // Issue makes a certificate with URIs, for clients and for servers on the loopback address. It lasts as
 // long as it is told to.
-func (a *Authority) Issue(t testing.TB, life time.Duration, uris ...string) Issued {
-	t.Helper()
+func (a *Authority) Issue(tb testing.TB, life time.Duration, uris ...string) Issued {
+	tb.Helper()
 	template := template("leaf", life)
 	for _, text := range uris {
 		uri, err := url.Parse(text)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		template.URIs = append(template.URIs, uri)
 	}
-	der, key := create(t, template, a)
+	der, key := create(tb, template, a)
 	raw, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return Issued{
 		Cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
@@ -75,22 +75,22 @@ func (a *Authority) Issue(t testing.TB, life time.Duration, uris ...string) Issu
 }
 
 // Pair returns a certificate as TLS takes it.
-func (i Issued) Pair(t testing.TB) tls.Certificate {
-	t.Helper()
+func (i Issued) Pair(tb testing.TB) tls.Certificate {
+	tb.Helper()
 	pair, err := tls.X509KeyPair(i.Cert, i.Key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return pair
 }
 
 // Write puts a certificate and its key into files of a folder, and returns their names.
-func (i Issued) Write(t testing.TB, folder, name string) (cert, key string) {
-	t.Helper()
+func (i Issued) Write(tb testing.TB, folder, name string) (cert, key string) {
+	tb.Helper()
 	cert, key = filepath.Join(folder, name+".pem"), filepath.Join(folder, name+"-key.pem")
 	for file, data := range map[string][]byte{cert: i.Cert, key: i.Key} {
 		if err := os.WriteFile(file, data, 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return cert, key
@@ -108,11 +108,11 @@ func template(name string, life time.Duration) *x509.Certificate {
 }
 
 // create makes a key and a certificate of it, signed by an authority, or by itself where that is nil.
-func create(t testing.TB, template *x509.Certificate, by *Authority) ([]byte, *ecdsa.PrivateKey) {
-	t.Helper()
+func create(tb testing.TB, template *x509.Certificate, by *Authority) ([]byte, *ecdsa.PrivateKey) {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	parent, signer := template, key
 	if by != nil {
@@ -120,7 +120,7 @@ func create(t testing.TB, template *x509.Certificate, by *Authority) ([]byte, *e
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return der, key
 }

@@ -47,18 +47,18 @@ type Key struct {
 }
 
 // New starts a provider that publishes no keys yet, and ends with the test.
-func New(t testing.TB) *Provider {
-	t.Helper()
+func New(tb testing.TB) *Provider {
+	tb.Helper()
 	p := &Provider{}
 	server := httptest.NewServer(p)
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.Close)
 	p.URL = server.URL
 	return p
 }
 
 // NewKey makes a key for an algorithm: RS256, ES256 or EdDSA.
-func NewKey(t testing.TB, id string, algorithm jose.SignatureAlgorithm) Key {
-	t.Helper()
+func NewKey(tb testing.TB, id string, algorithm jose.SignatureAlgorithm) Key {
+	tb.Helper()
 	var private crypto.Signer
 	var err error
 	switch algorithm {
@@ -69,10 +69,10 @@ func NewKey(t testing.TB, id string, algorithm jose.SignatureAlgorithm) Key {
 	case jose.EdDSA:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	default:
-		t.Fatalf("no keys are made for %s", algorithm)
+		tb.Fatalf("no keys are made for %s", algorithm)
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return Key{ID: id, Algorithm: algorithm, Private: private}
 }
@@ -131,30 +131,30 @@ func (p *Provider) Claims(changes map[string]any) map[string]any {
 }
 
 // Sign returns a token with claims, signed by a key, and with more in its header.
-func Sign(t testing.TB, key Key, claims any, header map[jose.HeaderKey]any) string {
-	t.Helper()
+func Sign(tb testing.TB, key Key, claims any, header map[jose.HeaderKey]any) string {
+	tb.Helper()
 	options := &jose.SignerOptions{ExtraHeaders: header}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: key.Algorithm, Key: jose.JSONWebKey{Key: key.Private, KeyID: key.ID}}, options)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return SignText(t, signer, payload)
+	return SignText(tb, signer, payload)
 }
 
 // SignText returns a token with a payload as it stands.
-func SignText(t testing.TB, signer jose.Signer, payload []byte) string {
-	t.Helper()
+func SignText(tb testing.TB, signer jose.Signer, payload []byte) string {
+	tb.Helper()
 	signed, err := signer.Sign(payload)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	text, err := signed.CompactSerialize()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return text
 }
