@@ -111,6 +111,7 @@ func TestEngines(t *testing.T) {
 		{"modernc.org/sqlite/", "gateway/store"},
 		{"github.com/jackc/pgx/", "gateway/store"},
 		{"github.com/pressly/goose/", "gateway/store"},
+		{"github.com/coreos/go-oidc/", "gateway/identity/oidc"},
 		{"go.opentelemetry.io/otel/sdk/", "cmd/sandgate/internal/telemetry"},
 		{"go.opentelemetry.io/otel/exporters/", "cmd/sandgate/internal/telemetry"},
 	} {

@@ -16,6 +16,7 @@ import (
 const (
 	ReasonUnauthenticated = "UNAUTHENTICATED"
 	ReasonKeysUnavailable = "KEYS_UNAVAILABLE"
+	ReasonIssuerAway      = "ISSUER_UNAVAILABLE"
 	ReasonScopeMissing    = "SCOPE_MISSING"
 	ReasonToolRefused     = "TOOL_REFUSED"
 	ReasonSessionBound    = "SESSION_BOUND"
@@ -28,6 +29,9 @@ type Authenticator interface {
 	Authenticate(r *http.Request) (*identity.Principal, error)
 	// Open tells whether anyone is let in. Once it is false it stays so.
 	Open() bool
+	// Onward returns the Authorization with which requests are made on behalf of whoever sent one,
+	// within the gateway.
+	Onward(r *http.Request, p *identity.Principal) (string, error)
 }
 
 // anyone lets everybody in.
@@ -35,6 +39,9 @@ type anyone struct{}
 
 func (anyone) Authenticate(*http.Request) (*identity.Principal, error) { return identity.Anyone(), nil }
 func (anyone) Open() bool                                              { return true }
+func (anyone) Onward(*http.Request, *identity.Principal) (string, error) {
+	return "", nil
+}
 
 // authenticate returns who sends a request, or a refusal for the wire, for which it sets a header.
 func (s *Server) authenticate(reply http.Header, r *http.Request) (*identity.Principal, error) {
@@ -44,12 +51,15 @@ func (s *Server) authenticate(reply http.Header, r *http.Request) (*identity.Pri
 		return principal, nil
 	case errors.Is(err, identity.ErrBlind):
 		return nil, Error(connect.CodeUnavailable, ReasonKeysUnavailable, "Try again in a few seconds.", err)
+	case errors.Is(err, identity.ErrAway):
+		return nil, Error(connect.CodeUnavailable, ReasonIssuerAway,
+			"Try again in a few seconds; a key of the gateway's own needs nobody else.", &hiddenError{text: identity.ErrAway.Error(), cause: err})
 	case !identity.IsRefusal(err):
 		return nil, &hiddenError{text: "it could not be found out who calls", cause: err}
 	}
 	reply.Set("WWW-Authenticate", `Bearer realm="sandgate"`)
 	err = Error(connect.CodeUnauthenticated, ReasonUnauthenticated,
-		"Send `Authorization: Bearer KEY` with a key that `sandgate key create` made.", err)
+		"Send `Authorization: Bearer KEY` with a key that `sandgate key create` made, or a token of an issuer that the gateway trusts.", err)
 	s.auditRefusal(r, nil, err)
 	return nil, err
 }

@@ -68,6 +68,10 @@ func (p doorkeeper) Authenticate(r *http.Request) (*identity.Principal, error) {
 	return nil, identity.ErrNone
 }
 
+func (doorkeeper) Onward(r *http.Request, _ *identity.Principal) (string, error) {
+	return r.Header.Get("Authorization"), nil
+}
+
 // TestCallsAreAudited makes calls of each kind, and looks for each of them, and for what must not be
 // there, in the folder of the log.
 func TestCallsAreAudited(t *testing.T) {
@@ -209,7 +213,7 @@ func TestRefusalsAreAudited(t *testing.T) {
 	for range 20 {
 		_, err := g.tools().ListTools(t.Context(), &sandgatev1.ListToolsRequest{})
 		wantError(t, err, connect.CodeUnauthenticated, ReasonUnauthenticated)
-		if err := g.server.Admit(&http.Request{RemoteAddr: "192.0.2.1:77", Header: http.Header{}, URL: &url.URL{Path: "/mcp"}}); err == nil {
+		if _, err := g.server.Admit(&http.Request{RemoteAddr: "192.0.2.1:77", Header: http.Header{}, URL: &url.URL{Path: "/mcp"}}); err == nil {
 			t.Error("let in")
 		}
 		_, err = sandgatev1connect.NewSessionServiceClient(g.client, g.url).CreateSession(ctx, &sandgatev1.CreateSessionRequest{})

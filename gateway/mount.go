@@ -54,8 +54,20 @@ func (s *Server) visit(w http.ResponseWriter, r *http.Request, target *route) {
 	s.serve(w, r, target, principal)
 }
 
-// Admit returns why a request may not come in, as an RPC error, for handlers that are mounted.
-func (s *Server) Admit(r *http.Request) error {
-	_, err := s.authenticate(make(http.Header), r)
-	return err
+// A Caller is who sends a request, for handlers that are mounted.
+type Caller struct {
+	// Name tells callers apart: the same for one who comes back, with a newer token perhaps.
+	Name string
+	// Authorization is the header with which RPCs are made on their behalf. Empty: none is needed.
+	Authorization string
+}
+
+// Admit returns who sends a request or, as an RPC error, why it may not come in.
+func (s *Server) Admit(r *http.Request) (Caller, error) {
+	principal, err := s.authenticate(make(http.Header), r)
+	if err != nil {
+		return Caller{}, err
+	}
+	onward, err := s.opts.Authenticator.Onward(r, principal)
+	return Caller{Name: principal.Tenant + " " + principal.ID, Authorization: onward}, err
 }

@@ -3,7 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -89,6 +89,9 @@ type Options struct {
 	Version string
 	// Pool says how full the pool is, for the overview, at any moment. Nil: there is none.
 	Pool func() []PoolFill
+	// ClientAuthorities returns those whose client certificates are accepted, for each handshake. Whom
+	// such a certificate lets in is for the Authenticator to say. Nil: clients are not asked for any.
+	ClientAuthorities func() *x509.CertPool
 	// maxMessageBytes is less than MaxMessageBytes in a test. Zero means MaxMessageBytes.
 	maxMessageBytes int
 	// pingAfter and pingTimeout are shorter in a test. Zero means the constants.
@@ -235,7 +238,7 @@ func (s *Server) newHTTP() {
 	if s.pair == nil {
 		return
 	}
-	s.http.TLSConfig = &tls.Config{GetCertificate: s.pair.get, MinVersion: tls.VersionTLS12}
+	s.http.TLSConfig = newTLSConfig(s.pair, s.opts.ClientAuthorities)
 }
 
 // Handler returns what the server serves, for a listener of somebody else's.

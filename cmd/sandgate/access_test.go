@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway/identity"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
@@ -40,8 +41,9 @@ func (w *wired) newSession(t *testing.T, key string) string {
 
 // TestAccess calls every RPC of the API with every kind of key that must not let it through.
 func TestAccess(t *testing.T) {
-	w := newWired(t)
-	known, err := knownGrants()
+	issuer := newIssuer(t)
+	w := newWiredFor(t, &config.Config{OIDC: issuer.trusted()})
+	known, err := config.Known()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +56,7 @@ func TestAccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.settle(t)
+	stranger := w.call(t, method(t, "ListTools"), []byte("{}"), "whoever")
 	<-time.After(time.Until(time.Now().Truncate(time.Second).Add(1100 * time.Millisecond))) // until it has expired
 	session := w.newSession(t, good)
 	const nobodys = "ses_aaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -74,9 +77,25 @@ func TestAccess(t *testing.T) {
 					t.Errorf("%s: the reply does not say how to authenticate", what)
 				}
 			}
-			_, narrow := w.key(t, identity.Grant{Tenant: "acme", Scopes: without(known.Scopes, scopesOf(m))})
-			if got := w.call(t, m, body, narrow); !got.says("permission_denied", "SCOPE_MISSING") {
-				t.Errorf("without its scope: %d %s", got.status, got.body)
+			for what, token := range issuer.bad(t) {
+				got := w.call(t, m, body, token)
+				if m.IsStreamingClient() || m.IsStreamingServer() {
+					if !got.says("unauthenticated", "UNAUTHENTICATED") {
+						t.Errorf("a token %s: %d %s", what, got.status, got.body)
+					}
+				} else if diff := cmp.Diff(stranger, got, cmp.AllowUnexported(answer{})); diff != "" {
+					t.Errorf("whoever, and a token %s (-whoever +token):\n%s", what, diff)
+				}
+			}
+			lacking := without(known.Scopes, scopesOf(m))
+			_, narrow := w.key(t, identity.Grant{Tenant: "acme", Scopes: lacking})
+			for what, credential := range map[string]string{
+				"a key": narrow, "a token of an issuer": issuer.token(t, map[string]any{"scope": strings.Join(lacking, " ")}),
+				"one without any": issuer.token(t, map[string]any{"scope": ""}),
+			} {
+				if got := w.call(t, m, body, credential); !got.says("permission_denied", "SCOPE_MISSING") {
+					t.Errorf("%s without its scope: %d %s", what, got.status, got.body)
+				}
 			}
 			operates := slices.Contains(scopesOf(m), identity.ScopeOperator)
 			if got := w.call(t, m, body, anything); got.says("permission_denied", "SCOPE_MISSING") != operates {
@@ -97,6 +116,10 @@ func TestAccess(t *testing.T) {
 			if !hidden(theirs) {
 				t.Errorf("the session of another tenant: %d %s", theirs.status, theirs.body)
 			}
+			foreign := issuer.token(t, map[string]any{"org": "other-by-token-" + strings.ToLower(string(m.Name()))})
+			if got := w.call(t, m, body, foreign); !hidden(got) {
+				t.Errorf("the session of another tenant, by a token of an issuer: %d %s", got.status, got.body)
+			}
 			none := w.call(t, m, request(t, m, nobodys), other)
 			if diff := cmp.Diff(none, theirs, cmp.AllowUnexported(answer{})); diff != "" {
 				t.Errorf("a session that is not there and one of another tenant (-none +theirs):\n%s", diff)
@@ -110,8 +133,10 @@ func TestAccess(t *testing.T) {
 			}
 		})
 	}
-	if got := w.call(t, method(t, "GetSession"), request(t, method(t, "GetSession"), session), good); got.status != http.StatusOK {
-		t.Errorf("after all that, the session's own tenant: %d %s", got.status, got.body)
+	for what, credential := range map[string]string{"key": good, "token": issuer.token(t, nil)} {
+		if got := w.call(t, method(t, "GetSession"), request(t, method(t, "GetSession"), session), credential); got.status != http.StatusOK {
+			t.Errorf("after all that, the session's own tenant by a %s: %d %s", what, got.status, got.body)
+		}
 	}
 }
 
@@ -142,7 +167,7 @@ func TestOperatorSeesAllTenants(t *testing.T) {
 		w.newSession(t, key)
 	}
 	_, key := w.key(t, identity.Grant{Tenant: "ops", Scopes: []string{identity.ScopeOperator}})
-	stream, err := newClient(url, key).operator.WatchOverview(t.Context(), &sandgatev1.WatchOverviewRequest{})
+	stream, err := newClient(url, key, nil).operator.WatchOverview(t.Context(), &sandgatev1.WatchOverviewRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ type app struct {
 	env    config.Env
 	names  []string // of all environment variables that are set
 	server string   // --server; empty: from the environment, or the default
+	tls    tlsFiles // --ca, --cert and --cert-key; empty: from the environment, or the default
 	// started is set once a command's own work begins. An error before that is one of usage.
 	started bool
 }
@@ -98,7 +99,9 @@ memory or killed, 2 wrong usage, 3 it could not be run or its output is not all
 here, 130 interrupted.
 
 Environment: SANDGATE_SERVER is the gateway to talk to, as --server of the commands
-that use one, SANDGATE_KEY the key to show it; NO_COLOR turns colours off.`
+that use one, SANDGATE_KEY the key or token to show it, SANDGATE_CA, SANDGATE_CERT and
+SANDGATE_CERT_KEY are files for TLS, as --ca, --cert and --cert-key; NO_COLOR turns
+colours off.`
 
 // rootCommand builds the tree of commands.
 func (a *app) rootCommand() *cobra.Command {
@@ -131,6 +134,7 @@ func (a *app) rootCommand() *cobra.Command {
 		if cmd.GroupID == groupUse { // the others would only ignore it
 			cmd.PersistentFlags().StringVar(&a.server, "server", "",
 				"gateway to talk to (default $SANDGATE_SERVER or http://"+config.DefaultListen+")")
+			a.tls.add(cmd.PersistentFlags())
 		}
 	}
 	strictHelp(root)

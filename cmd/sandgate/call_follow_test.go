@@ -147,7 +147,7 @@ func TestCallThatNeverArrived(t *testing.T) {
 	call.expect(t, "following call c1 again")
 	call.expect(t, "make it again with the same --call-id, which runs it once at most")
 	call.ends(t, exitNotRun)
-	list, err := newClient(gateway, "").calls.ListCalls(t.Context(), &sandgatev1.ListCallsRequest{})
+	list, err := newClient(gateway, "", nil).calls.ListCalls(t.Context(), &sandgatev1.ListCallsRequest{})
 	if err != nil || len(list.GetCalls()) != 0 {
 		t.Errorf("%v, %v", list, err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"net/http"
 	"net/url"
 	"strings"
@@ -42,10 +43,14 @@ func (a *app) client() (*client, error) {
 	if key != "" && !fitForHeader(key) {
 		return nil, usagef("%s does not hold a key: it has spaces, or characters that no key has", keyVariable)
 	}
-	return newClient(base, key), nil
+	secured, err := a.clientTLS()
+	if err != nil {
+		return nil, err
+	}
+	return newClient(base, key, secured), nil
 }
 
-// keyVariable names the environment variable of the key. There is no flag: other users of a machine
+// keyVariable names the environment variable of the key, or of a token that stands for one. There is no flag: other users of a machine
 // see the arguments of its programs.
 const keyVariable = "SANDGATE_KEY"
 
@@ -71,13 +76,10 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.next.RoundTrip(r)
 }
 
-// newClient returns a client of the gateway at a base URL, with a key unless that is empty.
-func newClient(base, key string) *client {
-	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
-		// A connection that died without a word is noticed, also while a call says nothing for long.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: silence},
-	}
+// newClient returns a client of the gateway at a base URL, with a key unless that is empty, and with
+// TLS of its own unless that is nil.
+func newClient(base, key string, secured *tls.Config) *client {
+	transport := newTransport(secured)
 	if strings.HasPrefix(base, "http://") {
 		// Without TLS there is no negotiation. HTTP/2 is chosen because a refused upload is then
 		// told at once, while HTTP/1 may only see its connection cut.

@@ -12,7 +12,7 @@ import (
 func TestNothingGoesOutEmpty(t *testing.T) {
 	t.Parallel()
 	server := startFakeGateway(t)
-	c := newClient(server, "")
+	c := newClient(server, "", nil)
 	_, unary := c.sessions.CreateSession(t.Context(), &sandgatev1.CreateSessionRequest{Template: "\xff"})
 	_, answered := c.processes.Shell(t.Context(), &sandgatev1.ShellRequest{Command: "\xff"})
 	upload, err := c.files.Upload(t.Context())

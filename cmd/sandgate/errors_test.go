@@ -18,7 +18,7 @@ func TestCertificateThatNobodyTrusts(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of our refusal
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	_, err := newClient(server.URL, "").tools.ListTools(t.Context(), &sandgatev1.ListToolsRequest{})
+	_, err := newClient(server.URL, "", nil).tools.ListTools(t.Context(), &sandgatev1.ListToolsRequest{})
 	message, hint := explain(err)
 	if !strings.Contains(message, "certificate is not trusted: x509") || !strings.Contains(hint, "SSL_CERT_FILE") {
 		t.Errorf("%v is told as %q, %q", err, message, hint)

@@ -33,13 +33,17 @@ func (a *app) healthCommand() *cobra.Command {
 is not, and 3 where it does not answer: a health check for what runs gateways, such as
 Docker or Kubernetes, that needs no other program.`,
 		Example: `  sandgate health
-  sandgate --server https://localhost:7777 health`,
+  SANDGATE_SERVER=https://localhost:7777 sandgate health`,
 		RunE: interruptible(func(ctx context.Context, _ []string) error {
 			base, err := serverURL(a.server, a.env)
 			if err != nil {
 				return err
 			}
-			failing, err := askHealth(ctx, base)
+			secured, err := a.clientTLS()
+			if err != nil {
+				return err
+			}
+			failing, err := askHealth(ctx, &http.Client{Transport: newTransport(secured)}, base)
 			if err != nil {
 				return err
 			}
@@ -53,14 +57,14 @@ Docker or Kubernetes, that needs no other program.`,
 }
 
 // askHealth returns the checks that a gateway does not pass, none where it is ready.
-func askHealth(ctx context.Context, base string) ([]string, error) {
+func askHealth(ctx context.Context, client *http.Client, base string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", http.NoBody)
 	if err != nil {
 		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, connect.NewError(connect.CodeUnavailable, err) // explained as for any other command
 	}

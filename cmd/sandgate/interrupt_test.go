@@ -12,7 +12,7 @@ import (
 // noSessions wants every temporary session of a gateway to be gone.
 func noSessions(t *testing.T, server string) {
 	t.Helper()
-	reply, err := newClient(server, "").sessions.ListSessions(t.Context(), &sandgatev1.ListSessionsRequest{})
+	reply, err := newClient(server, "", nil).sessions.ListSessions(t.Context(), &sandgatev1.ListSessionsRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}

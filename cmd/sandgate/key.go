@@ -12,7 +12,6 @@ import (
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/gateway/audit"
-	"github.com/sandgate/sandgate/gateway/catalog"
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/store"
 )
@@ -88,7 +87,7 @@ operator, for "sandgate top", is held only by keys that name it: it shows all te
 			}
 			grant.ExpiresAt = now.Add(life)
 		}
-		known, err := knownGrants()
+		known, err := config.Known()
 		if err != nil {
 			return err
 		}
@@ -105,19 +104,6 @@ operator, for "sandgate top", is held only by keys that name it: it shows all te
 		return a.printKey(key, text)
 	})
 	return cmd
-}
-
-// knownGrants returns the scopes and tools that a key can have.
-func knownGrants() (identity.Known, error) {
-	all, err := catalog.New()
-	if err != nil {
-		return identity.Known{}, err
-	}
-	known := identity.Known{Scopes: all.Scopes()}
-	for _, tool := range all.Tools() {
-		known.Tools = append(known.Tools, tool.Proto.GetName())
-	}
-	return known, nil
 }
 
 // printKey prints a new key: its text for whoever reads stdout, what it is for on stderr.

@@ -20,13 +20,15 @@ import (
 // pepperFile is where the pepper is in a state folder.
 const pepperFile = "pepper"
 
-// keyParts are the store and what is needed to make and check keys.
+// keyParts are the store and what is needed to make and check keys, and who lets callers in besides.
 type keyParts struct {
-	db     *store.DB
-	pepper identity.Pepper
-	ring   *identity.Keyring
-	gate   *identity.Gate
-	audit  *keyAudit
+	cfg      *config.Config
+	db       *store.DB
+	pepper   identity.Pepper
+	ring     *identity.Keyring
+	vouchers vouchers
+	gate     *identity.Gate
+	audit    *keyAudit
 }
 
 // openKeys opens the store of a gateway, whether that runs or not. Close it.
@@ -50,15 +52,18 @@ func openKeys(ctx context.Context, cfg *config.Config, owner string) (*keyParts,
 	if err != nil {
 		return nil, err
 	}
-	return &keyParts{db: db, pepper: pepper, audit: &keyAudit{cfg: cfg}}, nil
+	return &keyParts{cfg: cfg, db: db, pepper: pepper, audit: &keyAudit{cfg: cfg}}, nil
 }
 
-// watch reads the keys, and from now on every change of them.
+// watch reads the keys, and from now on every change of them, and opens the gate.
 func (k *keyParts) watch(ctx context.Context, log *slog.Logger) (err error) {
 	if k.ring, err = identity.NewKeyring(ctx, k.db, k.pepper, log); err != nil {
 		return err
 	}
-	k.gate = identity.NewGate(k.ring)
+	if k.vouchers, err = openVouchers(k.cfg, log); err != nil {
+		return err
+	}
+	k.gate = identity.NewGate(k.ring, k.vouchers.verifiers()...)
 	return nil
 }
 
@@ -67,6 +72,7 @@ func (k *keyParts) Close() error {
 	if k.ring != nil {
 		k.ring.Close()
 	}
+	k.vouchers.Close()
 	return errors.Join(k.audit.Close(), k.db.Close())
 }
 

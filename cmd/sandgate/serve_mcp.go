@@ -22,7 +22,7 @@ func (g *gatewayParts) mountMCP() error {
 	own := newClientOver(&loopback.Client{Handler: g.server.Handler()}, "http://localhost")
 	facade, err := mcp.New(mcp.Options{
 		Tools: own.tools, Sessions: own.sessions,
-		Authenticate: g.server.Admit, Scopes: scopes,
+		Authenticate: g.server.Admit, Scopes: scopes, AuthorizationServers: g.keys.vouchers.issuers(),
 		Templates: templates(), Version: buildVersion(), Logger: g.log,
 	})
 	if err != nil {

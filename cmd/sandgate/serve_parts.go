@@ -31,6 +31,7 @@ type gatewayParts struct {
 	state    *stateDir
 	keys     *keyParts
 	ledger   *quota.Ledger
+	sharing  atomic.Pointer[sharing]
 	audit    gateway.Auditor // nil: nothing is kept
 	calls    *journal.Journal
 	driver   *docker.Driver
@@ -134,8 +135,24 @@ func (g *gatewayParts) openLedger(ctx context.Context) (err error) {
 	return nil
 }
 
-// shared tells whether several tenants may come.
-func (g *gatewayParts) shared() bool { return len(g.keys.ring.Tenants()) > 1 }
+// shared tells whether several tenants may come. Every call asks, so it is looked up anew only when keys
+// have changed.
+func (g *gatewayParts) shared() bool {
+	generation := g.keys.ring.Generation()
+	if known := g.sharing.Load(); known != nil && known.generation == generation {
+		return known.yes
+	}
+	tenants, more := g.keys.gate.Tenants()
+	known := &sharing{generation, len(tenants) > 1 || more}
+	g.sharing.Store(known)
+	return known.yes
+}
+
+// sharing is whether tenants share the gateway, as of a generation of its keys.
+type sharing struct {
+	generation int64
+	yes        bool
+}
 
 // openSessions takes over what an earlier gateway left.
 func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
@@ -193,13 +210,13 @@ func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 // tenantsFit returns an error where there are several tenants and nothing but runc between them, which
 // the operator has not accepted.
 func (g *gatewayParts) tenantsFit(string) error {
-	tenants := g.keys.ring.Tenants()
-	if len(tenants) < 2 || g.runtime == config.RuntimeRunsc || g.cfg.TenantRuntime == config.RuntimeAny {
+	tenants, more := g.keys.gate.Tenants()
+	if len(tenants) < 2 && !more || g.runtime == config.RuntimeRunsc || g.cfg.TenantRuntime == config.RuntimeAny {
 		return nil
 	}
 	return gateway.Errorf(connect.CodeFailedPrecondition, gateway.ReasonTenantsNeedGVisor,
 		"The operator runs `make setup` to register gVisor, or sets tenant_runtime to any.",
-		"there are keys of %d tenants, and sandboxes run on %s: one kernel is all that is between them", len(tenants), g.runtime)
+		"callers of several tenants may be let in, and sandboxes run on %s: one kernel is all that is between them", g.runtime)
 }
 
 // templates are the templates of sandboxes, the default one first.
@@ -246,6 +263,8 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		Tracer:         g.tracer,
 		CertFile:       g.cfg.TLSCert,
 		KeyFile:        g.cfg.TLSKey,
+
+		ClientAuthorities: g.keys.vouchers.authorities(),
 	})
 	if err != nil {
 		return err

@@ -42,8 +42,17 @@ type wired struct {
 
 func newWired(t *testing.T) *wired {
 	t.Helper()
-	state := t.TempDir()
-	keys, err := openKeys(t.Context(), &config.Config{StateDir: state}, "")
+	return newWiredFor(t, &config.Config{})
+}
+
+// newWiredFor is newWired with settings of callers, and a state folder of its own unless they name one.
+func newWiredFor(t *testing.T, cfg *config.Config) *wired {
+	t.Helper()
+	if cfg.StateDir == "" {
+		cfg.StateDir = t.TempDir()
+	}
+	state := cfg.StateDir
+	keys, err := openKeys(t.Context(), cfg, "")
 	if err == nil {
 		err = keys.watch(t.Context(), slog.New(slog.DiscardHandler))
 	}
@@ -78,6 +87,7 @@ func newWired(t *testing.T) *wired {
 	server, err := gateway.NewServer(gateway.Options{
 		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Journal: calls, Accounts: ledger, Audit: log, Logger: slog.New(slog.DiscardHandler),
 		Version: "v1", Pool: func() []gateway.PoolFill { return []gateway.PoolFill{{Template: "python", Ready: 1, Wanted: 2}} },
+		CertFile: cfg.TLSCert, KeyFile: cfg.TLSKey, ClientAuthorities: keys.vouchers.authorities(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +98,7 @@ func newWired(t *testing.T) *wired {
 // key makes a key that the gateway knows when it returns.
 func (w *wired) key(t *testing.T, grant identity.Grant) (id, text string) {
 	t.Helper()
-	known, err := knownGrants()
+	known, err := config.Known()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,6 +48,11 @@ var (
 	ErrUnknown = errors.New("not let in")
 	// ErrBlind is returned while it cannot be known whether a key was revoked.
 	ErrBlind = errors.New("the keys cannot be read")
+	// ErrAway is wrapped while whoever vouches for a caller cannot be asked.
+	ErrAway = errors.New("who vouches for you cannot be asked")
+
+	// errStranger is all that somebody learns whose credentials nobody knows.
+	errStranger = fmt.Errorf("%w: this is neither a key nor a token that this gateway knows", ErrUnknown)
 )
 
 // A Keyring knows every key of a store, and learns of a change within a second. Its methods may be

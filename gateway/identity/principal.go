@@ -37,6 +37,9 @@ type Principal struct {
 	// Key is the key that it goes back to, with which it ends: [Vouched] for somebody whom a
 	// [Verifier] let in, empty for whoever calls a gateway without keys.
 	Key string
+	// Subject is whom a [Verifier] let in, by the ID that it gave them; a token has that of whoever it
+	// goes back to. Empty for the holders of keys and their tokens.
+	Subject string
 	// Everybody is set for whoever calls a gateway that has no keys, and so is its operator.
 	Everybody bool
 }

@@ -31,6 +31,7 @@ const (
 type claims struct {
 	ID      string    `json:"id"`
 	Key     string    `json:"key,omitempty"`
+	Subject string    `json:"sub,omitempty"`
 	Tenant  string    `json:"tenant"`
 	Session string    `json:"session,omitempty"`
 	Scopes  *[]string `json:"scopes,omitempty"`
@@ -84,6 +85,7 @@ func NewToken(pepper Pepper, maker *Principal, narrow Narrow, now time.Time) (te
 		Session: maker.Session,
 		Expires: earlier(maker.Expires, now.Add(min(narrow.Life, MaxTokenLife)).Truncate(time.Second)),
 		Key:     maker.Key,
+		Subject: maker.Subject,
 	}
 	if narrow.Session != "" {
 		p.Session = narrow.Session
@@ -100,15 +102,21 @@ func NewToken(pepper Pepper, maker *Principal, narrow Narrow, now time.Time) (te
 	if wider {
 		return "", nil, ErrWider
 	}
+	text, err = sign(pepper, p)
+	return text, p, err
+}
+
+// sign writes a token.
+func sign(pepper Pepper, p *Principal) (string, error) {
 	body, err := json.Marshal(claims{
-		ID: p.ID, Key: p.Key, Tenant: p.Tenant, Session: p.Session, Scopes: listed(p.Scopes), Tools: listed(p.Tools), Expires: p.Expires.Unix(),
-		Budgets: written(p.Budgets),
+		ID: p.ID, Key: p.Key, Subject: p.Subject, Tenant: p.Tenant, Session: p.Session,
+		Scopes: listed(p.Scopes), Tools: listed(p.Tools), Expires: p.Expires.Unix(), Budgets: written(p.Budgets),
 	})
 	if err != nil {
-		return "", nil, err
+		return "", err
 	}
 	encoded := base64.RawURLEncoding.EncodeToString(body)
-	return tokenPrefix + encoded + "." + base64.RawURLEncoding.EncodeToString(pepper.sign(tokenPurpose, encoded)), p, nil
+	return tokenPrefix + encoded + "." + base64.RawURLEncoding.EncodeToString(pepper.sign(tokenPurpose, encoded)), nil
 }
 
 // readToken returns what a token says, if this gateway made it. Whether it still holds is for the
@@ -127,7 +135,7 @@ func readToken(pepper Pepper, text string) (*Principal, bool) {
 	if err != nil || json.Unmarshal(body, &c) != nil || c.Tenant == "" {
 		return nil, false
 	}
-	p := &Principal{Tenant: c.Tenant, ID: c.ID, Session: c.Session, Key: c.Key, Expires: time.Unix(c.Expires, 0)}
+	p := &Principal{Tenant: c.Tenant, ID: c.ID, Session: c.Session, Key: c.Key, Subject: c.Subject, Expires: time.Unix(c.Expires, 0)}
 	for _, b := range c.Budgets {
 		p.Budgets = append(p.Budgets, Spending{
 			ID: b.ID, Expires: time.Unix(b.Expires, 0), Budget: Budget{Calls: b.Calls, CPUSeconds: b.CPUSeconds, OutputBytes: b.OutputBytes},

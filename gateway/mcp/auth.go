@@ -63,5 +63,5 @@ func (f *Facade) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// same compares two Authorization headers without telling by its time where they differ.
+// same compares two names, which may be secrets, without telling by its time where they differ.
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

@@ -37,9 +37,10 @@ type Options struct {
 	MaxSessions int
 	// MaxCalls bounds the calls that one MCP session has in flight. Zero means 16.
 	MaxCalls int
-	// Authenticate says why a request may not come in, before anything of it is read. An error of
-	// code Unauthenticated becomes status 401 with a pointer to [Facade.Metadata]. Nil: everyone may.
-	Authenticate func(*http.Request) error
+	// Authenticate says who sends a request or why it may not come in, before anything of it is read.
+	// An error of code Unauthenticated becomes status 401 with a pointer to [Facade.Metadata]. Nil:
+	// everyone may, and is who their Authorization header says.
+	Authenticate func(*http.Request) (gateway.Caller, error)
 	// AuthorizationServers are the issuers whose tokens the API takes, as URLs. May be empty.
 	AuthorizationServers []string
 	// Scopes are those that a token may need, for clients to ask for. May be empty.

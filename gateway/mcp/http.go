@@ -23,11 +23,10 @@ const stateless = "2026-07-28"
 // whoever is in front. A request is answered in the revision that it says it speaks; where it says
 // none, it is one with sessions.
 func (f *Facade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if f.opts.Authenticate != nil {
-		if err := f.opts.Authenticate(r); err != nil {
-			f.refuse(w, r, err)
-			return
-		}
+	caller, err := f.admit(r)
+	if err != nil {
+		f.refuse(w, r, err)
+		return
 	}
 	template, err := f.template(r)
 	if err == nil {
@@ -44,7 +43,20 @@ func (f *Facade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.single.ServeHTTP(w, r.WithContext(withTemplate(r.Context(), template)))
 		return
 	}
-	f.serveSession(w, r, template)
+	f.serveSession(w, r, caller, template)
+}
+
+// admit returns who sends a request, which from then on carries what calls on their behalf need.
+func (f *Facade) admit(r *http.Request) (gateway.Caller, error) {
+	if f.opts.Authenticate == nil {
+		sent := r.Header.Get("Authorization")
+		return gateway.Caller{Name: sent, Authorization: sent}, nil
+	}
+	caller, err := f.opts.Authenticate(r)
+	if err == nil && caller.Authorization != "" {
+		r.Header.Set("Authorization", caller.Authorization)
+	}
+	return caller, err
 }
 
 // template returns the template that a URL asks for.
@@ -81,20 +93,20 @@ func bounded(w http.ResponseWriter, r *http.Request) error {
 }
 
 // serveSession serves a request of a session, or one that begins one.
-func (f *Facade) serveSession(w http.ResponseWriter, r *http.Request, template string) {
-	principal := r.Header.Get("Authorization")
+func (f *Facade) serveSession(w http.ResponseWriter, r *http.Request, caller gateway.Caller, template string) {
 	id := r.Header.Get("Mcp-Session-Id")
 	if id == "" {
-		s := f.newSession(principal, f.newPlace(principal, "", template))
+		s := f.newSession(caller.Name, f.newPlace(caller.Authorization, "", template))
 		s.remote = true
 		f.stateful.ServeHTTP(w, r.WithContext(withSession(r.Context(), s)))
 		return
 	}
-	s := f.sessions.find(id, principal)
+	s := f.sessions.find(id, caller.Name)
 	if s == nil {
 		http.Error(w, "session not found", http.StatusNotFound)
 		return
 	}
+	s.place.renew(caller.Authorization)
 	if r.Method == http.MethodGet {
 		f.listen(w, r, s)
 		return

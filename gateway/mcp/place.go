@@ -20,12 +20,12 @@ const makeTimeout = 3 * time.Minute
 // place is the Sandgate session behind one MCP session. The first call makes it, and the call after
 // the one that found it lost makes another.
 type place struct {
-	sessions  sandgatev1connect.SessionServiceClient
-	principal string // the Authorization header of whose it is
-	wish      *sandgatev1.CreateSessionRequest
-	given     bool // the session is somebody else's: it is used, and neither made nor deleted
+	sessions sandgatev1connect.SessionServiceClient
+	wish     *sandgatev1.CreateSessionRequest
+	given    bool // the session is somebody else's: it is used, and neither made nor deleted
 
 	mu     sync.Mutex
+	header string  // the Authorization of whose it is, the newest that came; guarded by mu
 	id     string  // empty: there is none; guarded by mu
 	making *making // nil: none is being made; guarded by mu
 	closed bool    // guarded by mu
@@ -40,11 +40,25 @@ type making struct {
 }
 
 // newPlace returns a place that begins empty, or is the session of an id.
-func (f *Facade) newPlace(principal, id, template string) *place {
+func (f *Facade) newPlace(header, id, template string) *place {
 	return &place{
-		sessions: f.opts.Sessions, principal: principal, id: id, given: id != "",
+		sessions: f.opts.Sessions, header: header, id: id, given: id != "",
 		wish: f.wish(template),
 	}
+}
+
+// renew notes the Authorization of a newer request: that of an older one may have expired.
+func (p *place) renew(header string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.header = header
+}
+
+// authorization returns the newest.
+func (p *place) authorization() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.header
 }
 
 // wish is the session that a template asks for.
@@ -83,7 +97,7 @@ func (p *place) enter(ctx context.Context) (string, error) {
 
 // create makes the session that enter waits for.
 func (p *place) create(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(outgoing(ctx, p.principal, ""), makeTimeout)
+	ctx, cancel := context.WithTimeout(outgoing(ctx, p.authorization(), ""), makeTimeout)
 	defer cancel()
 	res, err := p.sessions.CreateSession(ctx, p.wish)
 	p.mu.Lock()
@@ -126,7 +140,7 @@ func (p *place) Close(ctx context.Context) error {
 
 // remove deletes a session. One that is no more is no error.
 func (p *place) remove(ctx context.Context, id string) error {
-	_, err := p.sessions.DeleteSession(outgoing(ctx, p.principal, ""), &sandgatev1.DeleteSessionRequest{SessionId: id})
+	_, err := p.sessions.DeleteSession(outgoing(ctx, p.authorization(), ""), &sandgatev1.DeleteSessionRequest{SessionId: id})
 	if reason, _ := detailOf(err); reason == gateway.ReasonSessionNotFound {
 		return nil
 	}

@@ -16,7 +16,7 @@ import (
 
 // session is one MCP session: a client that was told where it works.
 type session struct {
-	principal string // the Authorization header of who began it; nobody else may use it
+	principal string // the name of who began it; nobody else may use it
 	remote    bool   // it came over HTTP
 	place     *place
 	most      int                // calls in flight

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -86,6 +87,48 @@ func TestSessionIsItsPrincipals(t *testing.T) {
 	}
 	if got := c.python(t, "box"); got != "box-0 python" {
 		t.Errorf("afterwards: %s", got)
+	}
+}
+
+// TestNewerTokens comes back to a session with another token of the same caller, as a client does whose
+// first one has expired: the calls are made with the newest, and the session goes on.
+func TestNewerTokens(t *testing.T) {
+	var mu sync.Mutex
+	var seen []string
+	g := newRig(t, func(o *Options, _ *gateway.Options) {
+		o.Authenticate = func(r *http.Request) (gateway.Caller, error) {
+			name, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), "-")
+			return gateway.Caller{Name: name, Authorization: "Bearer onward-" + r.Header.Get("Authorization")}, nil
+		}
+		o.Tools = &spyTools{ToolServiceClient: o.Tools, see: func(ctx context.Context, call string) {
+			mu.Lock()
+			defer mu.Unlock()
+			if call == "list" {
+				seen = append(seen, sent(ctx, "Authorization"))
+			}
+		}}
+	})
+	c := g.connect(t, legacy, as("ann-1"), "")
+	for _, test := range []struct {
+		token  string
+		status int
+	}{{"ann-1", http.StatusOK}, {"ann-2", http.StatusOK}, {"bob-1", http.StatusNotFound}} {
+		header := c.headers()
+		header.Set("Authorization", "Bearer "+test.token)
+		if status, body := g.raw(t, http.MethodPost, header, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`); status != test.status {
+			t.Errorf("%s: %d %s", test.token, status, body)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	want := []string{"Bearer onward-Bearer ann-1", "Bearer onward-Bearer ann-2"}
+	if !slices.Equal(seen, want) {
+		t.Errorf("the calls were made with %q, want %q", seen, want)
+	}
+	for _, s := range g.facade.sessions.all {
+		if got := s.place.authorization(); got != want[1] {
+			t.Errorf("the sandbox is given back with %q", got)
+		}
 	}
 }
 
@@ -226,14 +269,14 @@ func TestRequestsThatAreRefused(t *testing.T) {
 func TestAuthenticate(t *testing.T) {
 	g := newRig(t, func(o *Options, _ *gateway.Options) {
 		o.AuthorizationServers, o.Scopes = []string{"https://issuer.example"}, []string{"sessions", "tools"}
-		o.Authenticate = func(r *http.Request) error {
-			switch r.Header.Get("Authorization") {
+		o.Authenticate = func(r *http.Request) (gateway.Caller, error) {
+			switch sent := r.Header.Get("Authorization"); sent {
 			case "Bearer good":
-				return nil
+				return gateway.Caller{Name: "ann", Authorization: sent}, nil
 			case "Bearer small":
-				return gateway.Errorf(connect.CodePermissionDenied, "SCOPE_MISSING", "Ask for more.", "not for this")
+				return gateway.Caller{}, gateway.Errorf(connect.CodePermissionDenied, "SCOPE_MISSING", "Ask for more.", "not for this")
 			default:
-				return gateway.Errorf(connect.CodeUnauthenticated, "UNAUTHENTICATED", "Send a key.", "who is it?")
+				return gateway.Caller{}, gateway.Errorf(connect.CodeUnauthenticated, "UNAUTHENTICATED", "Send a key.", "who is it?")
 			}
 		}
 	})
@@ -296,7 +339,7 @@ func TestMetadataOfNothing(t *testing.T) {
 	} {
 		f.opts.Authenticate = nil
 		if test.protected {
-			f.opts.Authenticate = func(*http.Request) error { return errors.New("no") }
+			f.opts.Authenticate = func(*http.Request) (gateway.Caller, error) { return gateway.Caller{}, errors.New("no") }
 		}
 		status, body := record(f.Metadata(), test.path)
 		if status != test.status || !strings.Contains(body, test.want) {

@@ -28,6 +28,7 @@ func check(c *Config) Problems {
 		add("metrics_listen", text)
 	}
 	checkTLS(c, add)
+	checkVouchers(c, add)
 	checkDatabase(c, add)
 	if !filepath.IsAbs(c.StateDir) {
 		add("state_dir", strconv.Quote(c.StateDir)+" must be an absolute path")

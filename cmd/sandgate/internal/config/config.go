@@ -10,6 +10,8 @@ import (
 
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/gateway/audit"
+	"github.com/sandgate/sandgate/gateway/identity/mtls"
+	"github.com/sandgate/sandgate/gateway/identity/oidc"
 	"github.com/sandgate/sandgate/sandbox"
 )
 
@@ -41,8 +43,8 @@ const (
 
 // Config is everything that can be set of a gateway. It is plain data; [Load] makes one.
 type Config struct {
-	// Listen is the host and port on which the gateway answers: a loopback address while there are no
-	// keys.
+	// Listen is the host and port on which the gateway answers: a loopback address while anyone
+	// is let in.
 	Listen string
 	// MetricsListen is the host and port of a listener for the metrics alone. Empty: they are served
 	// on Listen, at /metrics.
@@ -56,6 +58,13 @@ type Config struct {
 	// PepperFile holds what keys are hashed with. Empty: a file in StateDir. Gateways that share a
 	// database share it too.
 	PepperFile string
+	// OIDC are the issuers whose tokens are taken in place of keys.
+	OIDC []oidc.Issuer
+	// ClientCAFile holds the authorities of client certificates, as PEM. Empty: clients are asked for
+	// none.
+	ClientCAFile string
+	// ClientCerts say whom client certificates let in.
+	ClientCerts []mtls.Rule
 	// TenantRuntime is what several tenants demand: runsc, or any, where the operator accepts that
 	// runc alone is between them.
 	TenantRuntime string

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
+	"github.com/sandgate/sandgate/gateway/identity/oidc"
 	"github.com/sandgate/sandgate/sandbox"
 )
 
@@ -124,6 +125,52 @@ cgroup_parent:
 	}
 }
 
+// TestRecords reads lists whose items have settings of their own, from each place where they can be.
+func TestRecords(t *testing.T) {
+	t.Parallel()
+	file := write(t, `
+oidc:
+  - issuer: https://login.example/a
+    audience: us
+    tenant_claim: org
+    tenants: [acme, other]
+    scope_claim: scope
+    scope_map: {run: [python, tools], read: files}
+    algorithms: ES256
+  - {issuer: "https://login.example/b", audience: us, tenant: acme, default_scopes: [files]}
+`)
+	loaded, err := config.Load(config.Input{Env: lookup(t, nil), File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []oidc.Issuer{
+		{
+			URL: "https://login.example/a", Audience: "us", TenantClaim: "org", Tenants: []string{"acme", "other"}, ScopeClaim: "scope",
+			ScopeMap: map[string][]string{"run": {"python", "tools"}, "read": {"files"}}, Algorithms: []string{"ES256"},
+		},
+		{URL: "https://login.example/b", Audience: "us", Tenant: "acme", DefaultScopes: []string{"files"}},
+	}
+	if diff := cmp.Diff(want, loaded.Config.OIDC); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, field := range config.Fields() {
+		if field.Key != "oidc" {
+			continue
+		}
+		again, err := config.Load(config.Input{Env: lookup(t, map[string]string{"SANDGATE_OIDC": field.Get(&loaded.Config)})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, again.Config.OIDC); diff != "" {
+			t.Errorf("from the environment (-want +got):\n%s", diff)
+		}
+		none, err := config.Load(config.Input{Env: lookup(t, nil), File: file, Flags: map[string]string{"oidc": ""}})
+		if err != nil || len(none.Config.OIDC) != 0 {
+			t.Errorf("none by a flag: %v, %v", none.Config.OIDC, err)
+		}
+	}
+}
+
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -165,6 +212,15 @@ func TestProblems(t *testing.T) {
 		"data":           {file: "default_memory: 150MiB\ndefault_workspace: 64MiB", want: []string{"pool_data: limits.memory_bytes"}},
 		"hosts":          {file: "allowed_hosts: 'https://a'", want: []string{"must be a host name"}},
 		"origins":        {file: "allowed_origins: a.example", want: []string{"must look like https://example.org"}},
+		"oidc no list":   {file: "oidc: x", want: []string{"oidc: must be a list"}},
+		"oidc item":      {file: "oidc: [x]", want: []string{":1: oidc: item 1: must be `setting: value` lines"}},
+		"oidc key":       {file: "oidc:\n  - isuer: https://a.example", want: []string{`oidc: item 1: "isuer" is not a setting of it; there are issuer, audience`}},
+		"oidc twice":     {file: "oidc:\n  - {tenant: a, tenant: b}", want: []string{"oidc: item 1: tenant is set twice"}},
+		"oidc value":     {file: "oidc:\n  - {issuer: [a]}", want: []string{"oidc: item 1: issuer: must be one plain value"}},
+		"oidc check":     {file: "oidc:\n  - {issuer: 'http://a.example', audience: us, tenant: acme, default_scopes: [root]}", want: []string{`must be https`}},
+		"oidc env":       {env: map[string]string{"SANDGATE_OIDC": "["}, want: []string{"SANDGATE_OIDC: oidc: is not YAML"}},
+		"certs alone":    {file: "client_certs: [{uri: 'spiffe://a/b', tenant: acme, scopes: [files]}]", want: []string{"client_ca_file and client_certs go together"}},
+		"certs no TLS":   {file: "client_ca_file: /etc/passwd\nclient_certs: [{uri: 'spiffe://a/b', tenant: acme}]", want: []string{"set tls_cert and tls_key", "client_ca_file: is no use", "say its scopes"}},
 		"many":           {file: "pool_data: x\nlisten: y", want: []string{"pool_data", "listen"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -248,6 +304,7 @@ func TestUnits(t *testing.T) {
 
 func FuzzFile(f *testing.F) {
 	f.Add([]byte("listen: 127.0.0.1:1\nallowed_hosts: [a]\n"))
+	f.Add([]byte("oidc: [{issuer: a, scope_map: {b: [c]}}]\nclient_certs: &x [*x]"))
 	f.Add([]byte("a: &x [*x]"))
 	f.Add([]byte("? {a: b}\n: c"))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -4,6 +4,9 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/sandgate/sandgate/gateway/identity/mtls"
+	"github.com/sandgate/sandgate/gateway/identity/oidc"
 )
 
 // envPrefix begins the name of every environment variable that sets a field.
@@ -18,6 +21,8 @@ type Field struct {
 	Doc string
 	// secret tells that the value holds a password.
 	secret bool
+	// nested tells that the value is a list whose items have settings of their own.
+	nested bool
 	// value connects the field with its place in a Config.
 	value func(*Config) value
 }
@@ -50,13 +55,16 @@ func (f Field) Set(c *Config, text string) error { return f.value(c).Set(strings
 // Fields returns every setting in the order in which they are shown.
 func Fields() []Field {
 	fields := []Field{
-		text("listen", "host and port to answer on; loopback only while there are no keys", func(c *Config) *string { return &c.Listen }),
+		text("listen", "host and port to answer on; loopback only while anyone is let in", func(c *Config) *string { return &c.Listen }),
 		text("metrics_listen", "host and port for the metrics alone, any address; empty: /metrics of listen", func(c *Config) *string { return &c.MetricsListen }),
 		text("tls_cert", "PEM certificate; with tls_key, TLS is served", func(c *Config) *string { return &c.TLSCert }),
 		text("tls_key", "PEM key of tls_cert", func(c *Config) *string { return &c.TLSKey }),
 		text("state_dir", "folder of the database and the lock", func(c *Config) *string { return &c.StateDir }),
 		hidden(text("database", "URL of a PostgreSQL database, postgres://user@host/name; empty: a file in state_dir", func(c *Config) *string { return &c.Database })),
 		text("pepper_file", "file of what keys are hashed with; empty: one in state_dir", func(c *Config) *string { return &c.PepperFile }),
+		records("oidc", "issuers whose tokens are taken in place of keys (docs/operating.md)", func(c *Config) *[]oidc.Issuer { return &c.OIDC }, issuerParts),
+		text("client_ca_file", "PEM certificates of authorities; clients may show certificates of theirs", func(c *Config) *string { return &c.ClientCAFile }),
+		records("client_certs", "whom client certificates let in (docs/operating.md)", func(c *Config) *[]mtls.Rule { return &c.ClientCerts }, ruleParts),
 		choice("tenant_runtime", "what several tenants demand: runsc, or any, which accepts runc between them", func(c *Config) *string { return &c.TenantRuntime },
 			RuntimeRunsc, RuntimeAny),
 		text("image", "sandbox image, by name or content id", func(c *Config) *string { return &c.Image }),

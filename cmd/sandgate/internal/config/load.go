@@ -163,7 +163,7 @@ func (l *Loaded) apply(file string, data []byte) Problems {
 		key, node := mapping.Content[i], mapping.Content[i+1]
 		where := Problem{Source: file, Line: key.Line, Field: key.Value}
 		field, ok := known[key.Value]
-		switch text, err := scalar(node); {
+		switch text, err := field.read(node); {
 		case !ok:
 			where.Text = "is not a setting" + closest(key.Value, known)
 			problems = append(problems, where)
@@ -179,6 +179,15 @@ func (l *Loaded) apply(file string, data []byte) Problems {
 		seen[key.Value] = true
 	}
 	return problems
+}
+
+// read returns a value as the text that Set takes.
+func (f Field) read(node *yaml.Node) (string, error) {
+	if !f.nested {
+		return scalar(node)
+	}
+	text, err := yaml.Marshal(node)
+	return string(text), err
 }
 
 // scalar returns a value as text; a sequence becomes its items with commas between them.
