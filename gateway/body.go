@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -25,19 +26,23 @@ type body struct {
 	left    time.Duration
 	streams bool
 	packed  bool  // it is compressed
+	ended   bool  // all of it was read
+	http2   bool  // nobody reads what the handler leaves
 	inURL   int64 // bytes of a compressed message that is no body
 	count   int64
 	share   share // of what all bodies may hold; a stream passes its bytes on and holds none
 
 	mu      sync.Mutex
 	stopped bool // the deadline must not be touched any more; guarded by mu
+	given   bool // up, by a deadline of its own; guarded by mu
 }
 
 func newBody(w http.ResponseWriter, inner io.ReadCloser, streams bool) *body {
+	none := inner == http.NoBody
 	if !streams {
 		inner = http.MaxBytesReader(w, inner, MaxMessageBytes+bodySlack)
 	}
-	b := &body{inner: inner, control: http.NewResponseController(w), left: bodyTotal, streams: streams}
+	b := &body{inner: inner, control: http.NewResponseController(w), left: bodyTotal, streams: streams, ended: none}
 	b.timer = time.AfterFunc(bodyIdle, b.expire)
 	b.timer.Stop()
 	return b
@@ -55,6 +60,7 @@ func (b *body) Read(into []byte) (int, error) {
 	b.timer.Stop()
 	b.left -= time.Since(start)
 	b.count += int64(n)
+	b.ended = b.ended || errors.Is(err, io.EOF)
 	if chargeErr := b.share.grow(b.weight() - bodyFree); chargeErr != nil {
 		return n, chargeErr
 	}
@@ -93,14 +99,31 @@ func (b *body) decoded(size int) {
 	b.share.shrink(max(bodyFree, b.count, int64(size)) - bodyFree)
 }
 
-// Close closes the body.
-func (b *body) Close() error { return b.inner.Close() }
+// Close closes the body. The server of HTTP/1.1 reads a part of what is left then.
+func (b *body) Close() error {
+	b.giveUp()
+	return b.inner.Close()
+}
+
+// giveUp bounds how long is waited for what is left of a body that nobody wants any more. The server of
+// HTTP/1.1 reads some of it, before it answers or afterwards, to use the connection again, and would
+// wait for ever. Once the body has ended it takes the deadline away by itself.
+func (b *body) giveUp() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.http2 || b.ended || b.stopped || b.given {
+		return
+	}
+	b.given = true
+	_ = b.control.SetReadDeadline(time.Now().Add(bodyIdle))
+}
 
 // expire fails the read that is under way.
 func (b *body) expire() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.stopped {
+		b.given = true
 		_ = b.control.SetReadDeadline(time.Now()) // a transport without deadlines has bounds of its own
 	}
 }
