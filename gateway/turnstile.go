@@ -170,6 +170,9 @@ func (t *turnstile) enter(ctx context.Context, b bill, kind quota.Kind) (*ticket
 	if t == nil || kind == kindless || b.account == nil {
 		return nil, nil //nolint:nilnil // nothing is needed
 	}
+	if err := ctx.Err(); err != nil { // nobody will see what it does
+		return nil, wireError(err)
+	}
 	if kind != quota.Control {
 		if err := b.check(); err != nil {
 			return nil, quotaError(err)

@@ -2,15 +2,19 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 
+	"connectrpc.com/connect"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
@@ -121,7 +125,7 @@ func (g *piped) http2(t *testing.T, silent bool) *raw {
 	t.Helper()
 	r := &raw{Conn: g.dial(t), closed: make(chan struct{}), resets: map[uint32]http2.ErrCode{}, headers: map[uint32]string{}}
 	r.Framer = http2.NewFramer(r.Conn, r.Conn)
-	r.table = hpack.NewEncoder(r)
+	r.table = newTable(r)
 	if !silent {
 		go r.read()
 	}
@@ -172,12 +176,7 @@ func (r *raw) read() {
 
 // fields encodes a header block of a call, with fields more.
 func (r *raw) fields(path string, more ...string) []byte {
-	r.block = nil
-	all := append([]string{":method", http.MethodPost, ":scheme", "http", ":authority", "localhost", ":path", path, "content-type", "application/proto"}, more...)
-	for i := 0; i < len(all); i += 2 {
-		_ = r.table.WriteField(hpack.HeaderField{Name: all[i], Value: all[i+1]})
-	}
-	return r.block
+	return r.only(append([]string{":method", http.MethodPost, ":scheme", "http", ":authority", "localhost", ":path", path, "content-type", "application/proto"}, more...)...)
 }
 
 // open begins a call of a stream.
@@ -190,4 +189,51 @@ func (r *raw) open(stream uint32, end bool, more ...string) error {
 // envelope is one message of a stream as Connect and gRPC write it.
 func envelope(flags byte, message []byte) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{flags}, uint32(len(message))), message...)
+}
+
+// headersOf begins a call whose body is to come.
+func headersOf(stream uint32, block []byte) http2.HeadersFrameParam {
+	return http2.HeadersFrameParam{StreamID: stream, BlockFragment: block, EndHeaders: true}
+}
+
+// readerOf hides the length of a body, so that it comes as it is.
+func readerOf(body []byte) io.Reader { return struct{ io.Reader }{bytes.NewReader(body)} }
+
+// codeOf finds the code of a reply, wherever its protocol puts it. Zero: it went well.
+func codeOf(res *http.Response, body string) connect.Code {
+	for _, header := range []http.Header{res.Header, res.Trailer} {
+		if text := header.Get("Grpc-Status"); text != "" {
+			number, err := strconv.ParseUint(text, 10, 32)
+			if err != nil {
+				return connect.CodeUnknown
+			}
+			return connect.Code(number)
+		}
+	}
+	if _, text, found := strings.Cut(strings.ToLower(body), "grpc-status: "); found { // gRPC-Web's trailers
+		number, err := strconv.ParseUint(text[:strings.IndexAny(text, "\r\n")], 10, 32)
+		if err != nil {
+			return connect.CodeUnknown
+		}
+		return connect.Code(number)
+	}
+	var code connect.Code
+	if _, text, found := strings.Cut(body, `"code":"`); found {
+		name, _, _ := strings.Cut(text, `"`)
+		if code.UnmarshalText([]byte(name)) != nil {
+			return connect.CodeUnknown
+		}
+	}
+	return code
+}
+
+func newTable(r *raw) *hpack.Encoder { return hpack.NewEncoder(r) }
+
+// only encodes a header block of just these fields.
+func (r *raw) only(fields ...string) []byte {
+	r.block = nil
+	for i := 0; i < len(fields); i += 2 {
+		_ = r.table.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
+	}
+	return r.block
 }
