@@ -58,7 +58,8 @@ func TestClientsThatVanish(t *testing.T) {
 					if err := leave(r); err != nil {
 						t.Fatal(err)
 					}
-					synctest.Wait() // no time passes
+					<-time.After(time.Second + time.Millisecond) // a connection that is told off has a second
+					synctest.Wait()
 					if n := g.server.admission.calls(); n != 0 {
 						t.Errorf("%d calls still run", n)
 					}

@@ -38,27 +38,34 @@ type wired struct {
 
 func newWired(t *testing.T) *wired {
 	t.Helper()
+	return newWiredTo(t, slog.DiscardHandler)
+}
+
+// newWiredTo is newWired with a log.
+func newWiredTo(t *testing.T, handler slog.Handler) *wired {
+	t.Helper()
+	log := slog.New(handler)
 	keys, err := openKeys(t.Context(), &config.Config{StateDir: t.TempDir()}, "")
 	if err == nil {
-		err = keys.watch(t.Context(), slog.New(slog.DiscardHandler))
+		err = keys.watch(t.Context(), log)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = keys.Close() })
-	ledger, err := quota.NewLedger(t.Context(), keys.db, keys.ring, slog.New(slog.DiscardHandler))
+	ledger, err := quota.NewLedger(t.Context(), keys.db, keys.ring, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(ledger.Close)
 	sessions, err := gateway.NewSessions(gateway.SessionOptions{
-		Driver: &sandboxtest.Fake{}, Store: keys.db, Accounts: ledger, Runtime: "runc", Templates: templates(), Logger: slog.New(slog.DiscardHandler),
+		Driver: &sandboxtest.Fake{}, Store: keys.db, Accounts: ledger, Runtime: "runc", Templates: templates(), Logger: log,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
-	calls, err := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: slog.New(slog.DiscardHandler)})
+	calls, err := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +75,7 @@ func newWired(t *testing.T) *wired {
 		t.Fatal(err)
 	}
 	server, err := gateway.NewServer(gateway.Options{
-		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Journal: calls, Accounts: ledger, Logger: slog.New(slog.DiscardHandler),
+		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Journal: calls, Accounts: ledger, Logger: log,
 	})
 	if err != nil {
 		t.Fatal(err)
