@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"hash"
 	"io"
 	"net/http"
@@ -30,6 +31,8 @@ type body struct {
 	left    time.Duration
 	streams bool
 	packed  bool  // it is compressed
+	ended   bool  // all of it was read
+	http2   bool  // nobody reads what the handler leaves
 	inURL   int64 // bytes of a compressed message that is no body
 	count   int64
 	digest  hash.Hash // of what was read; nil: nobody wants to know
@@ -37,14 +40,16 @@ type body struct {
 
 	mu      sync.Mutex
 	stopped bool // the deadline must not be touched any more; guarded by mu
+	given   bool // up, by a deadline of its own; guarded by mu
 }
 
 func newBody(w http.ResponseWriter, r *http.Request, streams bool) *body {
 	inner := r.Body
+	none := inner == http.NoBody
 	if !streams {
 		inner = http.MaxBytesReader(w, inner, MaxMessageBytes+bodySlack)
 	}
-	b := &body{inner: inner, ctx: r.Context(), control: http.NewResponseController(w), left: bodyTotal, streams: streams}
+	b := &body{inner: inner, ctx: r.Context(), control: http.NewResponseController(w), left: bodyTotal, streams: streams, ended: none}
 	b.timer = time.AfterFunc(bodyIdle, b.expire)
 	b.timer.Stop()
 	return b
@@ -65,6 +70,7 @@ func (b *body) Read(into []byte) (int, error) {
 	if b.digest != nil {
 		_, _ = b.digest.Write(into[:n]) // never fails
 	}
+	b.ended = b.ended || errors.Is(err, io.EOF)
 	if chargeErr := b.share.grow(b.weight() - bodyFree); chargeErr != nil {
 		return n, chargeErr
 	}
@@ -119,14 +125,31 @@ func (b *body) decoded(size int) {
 	b.share.shrink(max(bodyFree, b.count, int64(size)) - bodyFree)
 }
 
-// Close closes the body.
-func (b *body) Close() error { return b.inner.Close() }
+// Close closes the body. The server of HTTP/1.1 reads a part of what is left then.
+func (b *body) Close() error {
+	b.giveUp()
+	return b.inner.Close()
+}
+
+// giveUp bounds how long is waited for what is left of a body that nobody wants any more. The server of
+// HTTP/1.1 reads some of it, before it answers or afterwards, to use the connection again, and would
+// wait for ever. Once the body has ended it takes the deadline away by itself.
+func (b *body) giveUp() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.http2 || b.ended || b.stopped || b.given {
+		return
+	}
+	b.given = true
+	_ = b.control.SetReadDeadline(time.Now().Add(bodyIdle))
+}
 
 // expire fails the read that is under way.
 func (b *body) expire() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.stopped {
+		b.given = true
 		_ = b.control.SetReadDeadline(time.Now()) // a transport without deadlines has bounds of its own
 	}
 }

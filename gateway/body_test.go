@@ -103,7 +103,7 @@ func TestDeadlineIsNotTouchedAfterTheRequest(t *testing.T) {
 }
 
 func TestReplyDeadlines(t *testing.T) {
-	for proto, want := range map[int]int{1: 3, 2: 0} {
+	for proto, want := range map[int]int{1: 4, 2: 0} {
 		w := &pipeWriter{ResponseRecorder: httptest.NewRecorder()}
 		reply := newReplyWriter(w, &http.Request{ProtoMajor: proto}, &call{})
 		reply.WriteHeader(http.StatusAccepted)

@@ -125,17 +125,17 @@ func TestMountDrains(t *testing.T) {
 }
 
 func TestVisitsAreBounded(t *testing.T) {
-	a := newAdmission(1)
+	a := newAdmission(1, alone)
 	for range 1 + maxListening {
 		if err := a.visit(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	wantError(t, a.visit(), connect.CodeResourceExhausted, ReasonOverloaded)
-	if err := a.enter(); err != nil {
+	if err := a.enter(""); err != nil {
 		t.Errorf("visits took the place of a call: %v", err)
 	}
-	a.leave()
+	a.leave("")
 	for range 1 + maxListening {
 		a.depart()
 	}

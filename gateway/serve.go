@@ -28,7 +28,7 @@ const maxText = 4 << 10
 
 // ServeHTTP serves one request: the doors first, then the pages that are only read, then RPCs.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	newReplyWriter(w, r, nil).extend() // the connection may have a deadline of the request before
+	limitRequest(w, r)
 	if err := s.doors.check(r, s.opts.Authenticator.Open()); err != nil {
 		s.auditRefusal(r, nil, err)
 		s.refuse(w, r, err)
@@ -72,11 +72,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	if err := s.admission.enter(); err != nil {
+	enter, leave := func() error { return s.admission.enter(principal.Tenant) }, func() { s.admission.leave(principal.Tenant) }
+	if target.public {
+		enter, leave = s.admission.probe, s.admission.probed
+	}
+	if err := enter(); err != nil {
 		s.refuse(w, r, err)
 		return
 	}
-	defer s.admission.leave()
+	defer leave()
 	s.serve(w, r, target, principal)
 }
 
@@ -129,6 +133,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route, pr
 	reply := newReplyWriter(w, r, c)
 	reply.held = s.replies
 	body := newBody(w, r, target.streams)
+	reply.begin(body)
 	defer body.stop()
 	waiting, patient := patience(r.Context(), r.Header)
 	ticket, refused := s.gate.enter(waiting, c.bill, target.kind)
@@ -148,7 +153,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route, pr
 	completed := false
 	defer func() {
 		c.end()
-		reply.extend() // the HTTP server has yet to send what it holds
+		reply.finish()
 		if !completed {
 			// The protocol layer itself panicked. The HTTP server recovers from that and drops the
 			// connection, as nothing is known of the reply's state.

@@ -55,6 +55,18 @@ func (l *logBuffer) String() string {
 func newRig(tb testing.TB, change func(*Options)) *rig {
 	tb.Helper()
 	g := &rig{sessions: newHouse(tb, nil), log: &logBuffer{}, runs: make(chan struct{}, 1000)}
+	listener, err := Listen(tb.Context(), "127.0.0.1:0", true)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	g.url = "http://" + listener.Addr().String()
+	g.serve(tb, listener, nil, change)
+	return g
+}
+
+// serve begins to serve a listener that is reached by dial, or at its address.
+func (g *rig) serve(tb testing.TB, listener net.Listener, dial func(context.Context, string, string) (net.Conn, error), change func(*Options)) {
+	tb.Helper()
 	registry := NewRegistry()
 	g.sessions.Register(registry)
 	registerFakes(g, registry)
@@ -66,16 +78,11 @@ func newRig(tb testing.TB, change func(*Options)) *rig {
 	if g.server, err = NewServer(opts); err != nil {
 		tb.Fatal(err)
 	}
-	listener, err := Listen(tb.Context(), "127.0.0.1:0", true)
-	if err != nil {
-		tb.Fatal(err)
-	}
 	served := make(chan error, 1)
 	go func() { served <- g.server.Serve(listener) }()
-	g.url = "http://" + listener.Addr().String()
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: protocols}
+	transport := &http.Transport{Protocols: protocols, DialContext: dial}
 	g.client = &http.Client{Transport: transport}
 	tb.Cleanup(func() {
 		transport.CloseIdleConnections() // else HTTP/2's graceful end waits for them
@@ -86,7 +93,6 @@ func newRig(tb testing.TB, change func(*Options)) *rig {
 			tb.Error(err)
 		}
 	})
-	return g
 }
 
 // registerFakes registers RPCs that act as their argument says.
@@ -151,6 +157,14 @@ func (g *rig) python(ctx context.Context, req *sandgatev1.RunRequest, send func(
 		return ctx.Err()
 	case "no result":
 		return nil
+	case "flood":
+		g.runs <- struct{}{}
+		for {
+			out := &sandgatev1.RunResponse{Event: &sandgatev1.RunResponse_Stdout{Stdout: &sandgatev1.Output{Data: make([]byte, 64<<10)}}}
+			if err := send(out); err != nil {
+				return err
+			}
+		}
 	case "fails":
 		result.Status, result.Error = sandgatev1.Status_STATUS_ERROR, &sandgatev1.PythonError{Name: "ValueError"}
 	default:

@@ -181,7 +181,7 @@ func NewServer(opts Options) (*Server, error) {
 		opts:      opts,
 		doors:     newDoors(opts.AllowedHosts, opts.AllowedOrigins),
 		access:    opts.Registry.access,
-		admission: newAdmission(opts.MaxCalls),
+		admission: newAdmission(opts.MaxCalls, opts.Shared),
 		gate: &turnstile{accounts: opts.Accounts, turns: quota.NewTurns(cmp.Or(opts.Places.Control, defaultControlPlaces),
 			cmp.Or(opts.Places.Run, defaultRunPlaces), cmp.Or(opts.Places.Files, defaultFilePlaces), opts.Shared)},
 		held:    &budget{of: "requests", most: maxHeldBytes},

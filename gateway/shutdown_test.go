@@ -67,9 +67,9 @@ func TestDrain(t *testing.T) {
 }
 
 func TestShutdownWaitsForCalls(t *testing.T) {
-	a := newAdmission(10)
+	a := newAdmission(10, alone)
 	for range 3 {
-		if err := a.enter(); err != nil {
+		if err := a.enter(""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -79,15 +79,15 @@ func TestShutdownWaitsForCalls(t *testing.T) {
 	}
 	for !a.isDraining() {
 	}
-	wantError(t, a.enter(), connect.CodeUnavailable, ReasonDraining)
-	a.leave()
-	a.leave()
+	wantError(t, a.enter(""), connect.CodeUnavailable, ReasonDraining)
+	a.leave("")
+	a.leave("")
 	select {
 	case err := <-done:
 		t.Fatalf("drained with a call running: %v", err)
 	default:
 	}
-	a.leave()
+	a.leave("")
 	for range 2 {
 		if err := <-done; err != nil {
 			t.Error(err)

@@ -158,6 +158,7 @@ func (b bill) writeHeaders(header http.Header) {
 // ticket is a call's right to be served. It is left once. A nil ticket is one that nothing was needed for.
 type ticket struct {
 	place quota.Place
+	kind  quota.Kind
 	bill  bill
 	works []*quota.Work
 	end   context.CancelFunc
@@ -169,6 +170,9 @@ func (t *turnstile) enter(ctx context.Context, b bill, kind quota.Kind) (*ticket
 	if t == nil || kind == kindless || b.account == nil {
 		return nil, nil //nolint:nilnil // nothing is needed
 	}
+	if err := ctx.Err(); err != nil { // nobody will see what it does
+		return nil, wireError(err)
+	}
 	if kind != quota.Control {
 		if err := b.check(); err != nil {
 			return nil, quotaError(err)
@@ -179,20 +183,32 @@ func (t *turnstile) enter(ctx context.Context, b bill, kind quota.Kind) (*ticket
 		return nil, quotaError(err)
 	}
 	if kind != quota.Control {
-		for _, token := range b.tokens {
-			if err := token.Spend(quota.Calls, 1); err != nil {
-				place.Leave()
-				return nil, quotaError(err)
-			}
+		if err := b.spendCall(); err != nil {
+			place.Leave()
+			return nil, quotaError(err)
 		}
-		b.account.Charge(quota.Calls, 1)
 	}
-	return &ticket{place: place, bill: b}, nil
+	return &ticket{place: place, bill: b, kind: kind}, nil
 }
 
-// bind returns a ctx that ends when there is nothing left to pay with.
+// spendCall counts a call that has its turn. What one token paid is given back where another cannot
+// pay: else one that is spent would spend those that it was made of.
+func (b bill) spendCall() error {
+	for i, token := range b.tokens {
+		if err := token.Spend(quota.Calls, 1); err != nil {
+			for _, paid := range b.tokens[:i] {
+				paid.Refund(quota.Calls, 1)
+			}
+			return err
+		}
+	}
+	b.account.Charge(quota.Calls, 1)
+	return nil
+}
+
+// bind returns a ctx that ends when there is nothing left to pay with. What shows and ends things goes on.
 func (p *ticket) bind(ctx context.Context) context.Context {
-	if p == nil || !p.bill.bounded() {
+	if p == nil || p.kind == quota.Control || !p.bill.bounded() {
 		return ctx
 	}
 	within, cancel := context.WithCancelCause(ctx)
@@ -252,7 +268,7 @@ func quotaError(err error) error {
 	if errors.Is(err, quota.ErrClosed) {
 		return errDraining()
 	}
-	return err
+	return wireError(err) // the caller's deadline, or that it left
 }
 
 // later says when a call may be made again.
@@ -300,7 +316,7 @@ func timeoutOf(header http.Header) (time.Duration, bool) {
 		'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond,
 	}[text[len(text)-1]]
 	n, err := strconv.ParseInt(text[:len(text)-1], 10, 64)
-	if !ok || err != nil || n < 0 || n > math.MaxInt64/int64(time.Hour) {
+	if !ok || err != nil || n < 0 || n > math.MaxInt64/int64(unit) { // the longest is for ever
 		return 0, false
 	}
 	return time.Duration(n) * unit, true

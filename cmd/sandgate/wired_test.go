@@ -48,51 +48,63 @@ func newWired(t *testing.T) *wired {
 // newWiredFor is newWired with settings of callers, and a state folder of its own unless they name one.
 func newWiredFor(t *testing.T, cfg *config.Config) *wired {
 	t.Helper()
+	return newWiredWith(t, cfg, slog.DiscardHandler)
+}
+
+// newWiredTo is newWired with a log.
+func newWiredTo(t *testing.T, handler slog.Handler) *wired {
+	t.Helper()
+	return newWiredWith(t, &config.Config{}, handler)
+}
+
+func newWiredWith(t *testing.T, cfg *config.Config, handler slog.Handler) *wired {
+	t.Helper()
+	log := slog.New(handler)
 	if cfg.StateDir == "" {
 		cfg.StateDir = t.TempDir()
 	}
 	state := cfg.StateDir
 	keys, err := openKeys(t.Context(), cfg, "")
 	if err == nil {
-		err = keys.watch(t.Context(), slog.New(slog.DiscardHandler))
+		err = keys.watch(t.Context(), log)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = keys.Close() })
-	ledger, err := quota.NewLedger(t.Context(), keys.db, keys.ring, slog.New(slog.DiscardHandler))
+	ledger, err := quota.NewLedger(t.Context(), keys.db, keys.ring, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(ledger.Close)
 	auditDir := filepath.Join(state, auditFolder)
-	log, err := audit.Open(t.Context(), audit.Options{Dir: auditDir, Logger: slog.New(slog.DiscardHandler)})
+	chain, err := audit.Open(t.Context(), audit.Options{Dir: auditDir, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = log.Close(context.Background()) })
+	t.Cleanup(func() { _ = chain.Close(context.Background()) })
 	sessions, err := gateway.NewSessions(gateway.SessionOptions{
-		Driver: &sandboxtest.Fake{}, Store: keys.db, Accounts: ledger, Audit: log, Runtime: "runc", Templates: templates(), Logger: slog.New(slog.DiscardHandler),
+		Driver: &sandboxtest.Fake{}, Store: keys.db, Accounts: ledger, Audit: chain, Runtime: "runc", Templates: templates(), Logger: log,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
-	calls := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: slog.New(slog.DiscardHandler)})
+	calls := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: log})
 	t.Cleanup(func() { _ = calls.Drain(context.Background()) })
 	registry, err := newRegistry(sessions, keys.gate, calls, ledger)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server, err := gateway.NewServer(gateway.Options{
-		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Journal: calls, Accounts: ledger, Audit: log, Logger: slog.New(slog.DiscardHandler),
+		Registry: registry, Sessions: sessions, Authenticator: keys.gate, Journal: calls, Accounts: ledger, Audit: chain, Logger: log,
 		Version: "v1", Pool: func() []gateway.PoolFill { return []gateway.PoolFill{{Template: "python", Ready: 1, Wanted: 2}} },
 		CertFile: cfg.TLSCert, KeyFile: cfg.TLSKey, ClientAuthorities: keys.vouchers.authorities(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &wired{keys: keys, ledger: ledger, server: server, audit: log, auditDir: auditDir}
+	return &wired{keys: keys, ledger: ledger, server: server, audit: chain, auditDir: auditDir}
 }
 
 // key makes a key that the gateway knows when it returns.

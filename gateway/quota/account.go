@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,7 +55,7 @@ func (a *Account) Reserve(l Level, n int64) error {
 		if l == Stored {
 			used += a.results.Load()
 		}
-		if limit := l.limit(a.limits.Load()); limit > 0 && used+n > limit {
+		if limit := l.limit(a.limits.Load()); limit > 0 && n > limit-used { // the sum might overflow
 			return &Exceeded{What: l.String(), Limit: limit, Used: used, Token: a.token}
 		}
 		if level.CompareAndSwap(own, own+n) {
@@ -119,7 +120,11 @@ func (a *Account) Used() Amounts {
 	return used
 }
 
-func (a *Account) used(r Resource) int64 { return a.kept[r].Load() + a.fresh[r].Load() }
+// used looks at what is fresh first: what is written in between counts twice rather than not at all.
+func (a *Account) used(r Resource) int64 {
+	fresh := a.fresh[r].Load()
+	return fresh + a.kept[r].Load()
+}
 
 // limit returns how much may be used up of a resource, in the unit in which it is counted. Zero: no
 // limit.
@@ -127,7 +132,15 @@ func (a *Account) limit(r Resource) int64 {
 	if r == Calls {
 		return a.calls
 	}
-	return r.limit(a.limits.Load()) * r.unit()
+	return times(r.limit(a.limits.Load()), r.unit())
+}
+
+// times multiplies what is not less than zero. A limit that would overflow is as good as the highest.
+func times(n, unit int64) int64 {
+	if n > math.MaxInt64/unit {
+		return math.MaxInt64
+	}
+	return n * unit
 }
 
 // Check returns an [*Exceeded] where something is used up, nil otherwise.
@@ -137,7 +150,7 @@ func (a *Account) Check() error {
 	}
 	for r := range resources {
 		if limit := a.limit(r); limit > 0 && a.used(r) >= limit {
-			return &Exceeded{What: r.String(), Limit: limit / r.unit(), Used: a.used(r) / r.unit(), Retry: a.reset(time.Now()), Token: a.token}
+			return &Exceeded{What: r.String(), Limit: limit / r.unit(), Used: a.used(r) / r.unit(), Retry: a.retry(time.Now()), Token: a.token}
 		}
 	}
 	return nil
@@ -149,10 +162,13 @@ func (a *Account) Spend(r Resource, n int64) error {
 	limit := a.limit(r)
 	if after := a.fresh[r].Add(n) + a.kept[r].Load(); limit > 0 && after > limit {
 		a.fresh[r].Add(-n)
-		return &Exceeded{What: r.String(), Limit: limit / r.unit(), Used: (after - n) / r.unit(), Retry: a.reset(time.Now()), Token: a.token}
+		return &Exceeded{What: r.String(), Limit: limit / r.unit(), Used: (after - n) / r.unit(), Retry: a.retry(time.Now()), Token: a.token}
 	}
 	return nil
 }
+
+// Refund takes back what was spent on something that was not done after all.
+func (a *Account) Refund(r Resource, n int64) { a.fresh[r].Add(-n) }
 
 // Reset tells how long this window lasts.
 func (a *Account) Reset() time.Duration { return a.reset(time.Now()) }
@@ -163,6 +179,14 @@ func (a *Account) reset(now time.Time) time.Duration {
 		return 0
 	}
 	return max(0, time.Unix(a.window.Load(), 0).Add(Window).Sub(now))
+}
+
+// retry tells when asking again may help. A window that is over lasts until the ledger has looked.
+func (a *Account) retry(now time.Time) time.Duration {
+	if a.token {
+		return 0
+	}
+	return max(minRetry, a.reset(now))
 }
 
 // Bounded tells whether anything of the account's can be used up.

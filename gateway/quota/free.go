@@ -25,5 +25,7 @@ func (f *Free) Account(tenant string) *Account {
 	return f.accounts[tenant]
 }
 
-// Token returns the account of a token, whose budget is not kept either.
-func (f *Free) Token(id string, _ Budget, _ time.Time) *Account { return f.Account(tokenPrefix + id) }
+// Token returns an account of a token, which is forgotten with the call: its budget is not kept either.
+func (f *Free) Token(id string, _ Budget, _ time.Time) *Account {
+	return newAccount(tokenPrefix+id, &Limits{})
+}

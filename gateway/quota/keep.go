@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sandgate/sandgate/gateway/store"
@@ -96,7 +97,7 @@ func (l *Ledger) begin(window time.Time) bool {
 		return false
 	}
 	l.window = window
-	clear(l.kept)
+	maps.DeleteFunc(l.kept, func(name string, _ Amounts) bool { return !isToken(name) }) // a token's window is its life
 	for _, a := range l.accounts {
 		if !a.token {
 			a.window.Store(window.Unix())
@@ -115,18 +116,23 @@ func (l *Ledger) learn(ctx context.Context, window time.Time) {
 		l.log.Error("cannot read what was used", "err", err)
 		return
 	}
-	l.mu.RLock()
-	defer l.mu.RUnlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.kept)
 	for _, row := range rows {
 		a := l.accounts[row.Account]
-		if a == nil || a.window.Load() != row.Window.Unix() {
-			continue
-		}
-		for r, n := range row.Amounts {
-			a.kept[r].Store(n)
+		switch {
+		case a == nil: // so far nobody has come here with it, but to another gateway
+			l.kept[row.Account] = row.Amounts
+		case a.window.Load() == row.Window.Unix():
+			for r, n := range row.Amounts {
+				a.kept[r].Store(n)
+			}
 		}
 	}
 }
+
+func isToken(name string) bool { return strings.HasPrefix(name, tokenPrefix) }
 
 // forget drops what is old, and accounts that nobody uses.
 func (l *Ledger) forget(now time.Time) {

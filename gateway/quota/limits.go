@@ -70,7 +70,10 @@ func ParseLimits(text []byte) (Limits, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return Limits{}, errors.New("read limits: something stands behind them")
 	}
-	return l, l.Check()
+	if err := l.Check(); err != nil {
+		return Limits{}, err
+	}
+	return l, nil
 }
 
 // Check returns what is wrong with limits.

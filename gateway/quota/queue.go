@@ -130,7 +130,7 @@ func (t *Turns) dispatch(k *kindTurns) {
 }
 
 // refusal returns why a call does not wait, nil if it does.
-func (t *Turns) refusal(ctx context.Context, k *kindTurns, l *line, wait time.Duration) error {
+func (t *Turns) refusal(ctx context.Context, k *kindTurns, l *line, wait time.Duration) *Full {
 	retry := min(max(minRetry, wait), time.Minute)
 	deadline, bounded := ctx.Deadline()
 	switch {

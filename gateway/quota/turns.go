@@ -144,10 +144,11 @@ func (t *Turns) Enter(ctx context.Context, account *Account, kind Kind) (Place, 
 		return Place{t, l, kind, time.Now()}, nil
 	}
 	wait := t.estimate(k, l)
-	if err := t.refusal(ctx, k, l, wait); err != nil {
+	if full := t.refusal(ctx, k, l, wait); full != nil {
 		t.tidy(l.tenant)
 		t.mu.Unlock()
-		return Place{}, err
+		full.Kind = kind
+		return Place{}, full
 	}
 	w := &waiter{ready: make(chan struct{})}
 	t.queue(k, l, w)
