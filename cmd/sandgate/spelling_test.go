@@ -83,4 +83,3 @@ func TestOneKeyARequest(t *testing.T) {
 		}
 	}
 }
-
