@@ -35,7 +35,8 @@ func TestFloodOfOneTenant(t *testing.T) {
 	tenants := func(o *Options) {
 		o.Authenticator, o.Shared, o.MaxCalls = named{}, func() bool { return true }, 20
 	}
-	overPipes(t, tenants, func(t *testing.T, g *piped) {
+	overPipes(t, tenants, func(g *piped) {
+		t := g.t
 		r := g.http2(t, false)
 		for i := range uint32(100) {
 			if err := r.open(2*i+1, false, "tenant", "hog"); err != nil {
@@ -57,7 +58,8 @@ func TestFloodOfOneTenant(t *testing.T) {
 
 // TestFloodOfHealthChecks has somebody without a key send more of them than the gateway serves calls.
 func TestFloodOfHealthChecks(t *testing.T) {
-	overPipes(t, func(o *Options) { o.MaxCalls = 2 }, func(t *testing.T, g *piped) {
+	overPipes(t, func(o *Options) { o.MaxCalls = 2 }, func(g *piped) {
+		t := g.t
 		for range 2 {
 			r := g.http2(t, false)
 			for i := range uint32(200) {
@@ -85,7 +87,8 @@ func TestQueueFlood(t *testing.T) {
 	tenants := func(o *Options) {
 		o.Authenticator, o.Shared, o.Places.Run = named{}, func() bool { return true }, 4
 	}
-	overPipes(t, tenants, func(t *testing.T, g *piped) {
+	overPipes(t, tenants, func(g *piped) {
+		t := g.t
 		ctx, leave := context.WithCancel(t.Context())
 		call := func(ctx context.Context, tenant, code string) error {
 			ctx, info := connect.NewClientContext(ctx)
@@ -129,7 +132,8 @@ func TestQueueFlood(t *testing.T) {
 // TestImpatientCallsDoNotWait: a call that would wait beyond its deadline ends at it, as what it is,
 // whichever way and in whichever unit its client says so.
 func TestImpatientCallsDoNotWait(t *testing.T) {
-	overPipes(t, func(o *Options) { o.Places.Run = 1 }, func(t *testing.T, g *piped) {
+	overPipes(t, func(o *Options) { o.Places.Run = 1 }, func(g *piped) {
+		t := g.t
 		id := g.session(t)
 		python := sandgatev1connect.NewPythonServiceClient(g.client, g.url)
 		ctx, leave := context.WithCancel(t.Context())

@@ -60,7 +60,8 @@ func TestHeadersOfHTTP1(t *testing.T) {
 		"TLS":                      {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", append(bad, 0)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			overPipes(t, nil, func(t *testing.T, g *piped) {
+			overPipes(t, nil, func(g *piped) {
+				t := g.t
 				conn := g.dial(t)
 				if got := exchange(conn, test.request); !slices.Contains(test.want, got) {
 					t.Errorf("%d, want one of %v", got, test.want)
@@ -87,7 +88,8 @@ func TestSmuggledRequests(t *testing.T) {
 		"a list of CL": "Content-Length: 5, 100\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			overPipes(t, nil, func(t *testing.T, g *piped) {
+			overPipes(t, nil, func(g *piped) {
+				t := g.t
 				conn := g.dial(t)
 				_ = exchange(conn, line+headers+"\r\n0\r\n\r\n"+hidden)
 				synctest.Wait()

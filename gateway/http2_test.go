@@ -93,7 +93,8 @@ func TestHTTP2Floods(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			overPipes(t, nil, func(t *testing.T, g *piped) {
+			overPipes(t, nil, func(g *piped) {
+				t := g.t
 				r := g.http2(t, test.silent)
 				err := test.flood(r)
 				g.serves(t)
@@ -147,7 +148,8 @@ func TestHeaderBombs(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			overPipes(t, nil, func(t *testing.T, g *piped) {
+			overPipes(t, nil, func(g *piped) {
+				t := g.t
 				r := g.http2(t, false)
 				_ = bomb(r) // it may be cut off in the middle
 				<-time.After(time.Second)

@@ -13,30 +13,32 @@ import (
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 )
 
-// notJSON are texts that are no JSON, or no JSON that a decoder may agree on with others.
-var notJSON = []string{
-	// Structure.
-	"", " ", "{", "}", "[", "]", "{}}", "{}{}", "{} {}", "{},", ",{}", "{,}", "[]", "[{}]", `{"a"}`, `{"a":}`, `{:1}`, `{"a":1,}`, `{"a",1}`,
-	`{"a":1 "b":2}`, `{"a":1;"b":2}`, `{a:1}`, `{'a':1}`, `{"a":1}}`, `{"name":["x"}`, `{"name":"x"]`, "{\"name\":\"x\"\x00}", "{}\x00", "\x00{}", "{}#", "{}//x", "/**/{}",
-	// Literals and numbers.
-	"null", "true", "1", `"x"`, "nul", "NULL", `{"timeout":nan}`, `{"timeout":NaN}`, `{"name":Infinity}`, `{"name":01}`, `{"name":-}`, `{"name":1.}`, `{"name":.1}`,
-	`{"name":1e}`, `{"name":1e+}`, `{"name":0x1}`, `{"name":+1}`, `{"name":1_0}`, `{"name":--1}`, `{"name":truefalse}`,
-	// Strings.
-	`{"name":"}`, `{"name":"\"}`, `{"name":"\x41"}`, `{"name":"\u12"}`, `{"name":"\u12G4"}`, "{\"name\":\"\n\"}", "{\"name\":\"\x01\"}", "{\"name\":\"\x7f\xff\"}", "{\"name\":\"\xc3\x28\"}",
-	"{\"name\":\"\xed\xa0\x80\"}", "{\"name\":\"\xf4\x90\x80\x80\"}", "{\"name\":\"\xc0\xaf\"}", `{"name":"\ud800"}`, `{"name":"\udc00\ud800"}`, `{"name":"\u"}`, `{"name\u0000":1}`,
-	// Marks, other encodings, what is said twice, and the wrong types.
-	"\ufeff{}", "\xff\xfe{\x00}\x00", "{\u2028}", "{\u00a0}", "{\v}", `{"name":"a","name":"b"}`, `{"sessionId":"a","session_id":"b"}`, `{"NAME":"a"}`, `{"unknown":1}`,
-	`{"name":{}}`, `{"name":[]}`, `{"name":1}`, `{"arguments":[]}`, `{"arguments":"x"}`, `{"@type":"x"}`, `{"__proto__":{}}`,
-	// Size and depth.
-	strings.Repeat("[", 100_000), strings.Repeat(`{"arguments":`, 50_000), strings.Repeat("]", 100_000), `{"arguments":{"a":` + strings.Repeat("[", 5_000) + strings.Repeat("]", 5_000) + "}}",
-	`{"name":` + strings.Repeat("1", 1<<20) + "}", `{"timeout":"` + strings.Repeat("9", 1<<16) + `s"}`, `{"arguments":{"a":1e400}}`,
+// notJSON returns texts that are no JSON, or no JSON that a decoder may agree on with others.
+func notJSON() []string {
+	return []string{
+		// Structure.
+		"", " ", "{", "}", "[", "]", "{}}", "{}{}", "{} {}", "{},", ",{}", "{,}", "[]", "[{}]", `{"a"}`, `{"a":}`, `{:1}`, `{"a":1,}`, `{"a",1}`,
+		`{"a":1 "b":2}`, `{"a":1;"b":2}`, `{a:1}`, `{'a':1}`, `{"a":1}}`, `{"name":["x"}`, `{"name":"x"]`, "{\"name\":\"x\"\x00}", "{}\x00", "\x00{}", "{}#", "{}//x", "/**/{}",
+		// Literals and numbers.
+		"null", "true", "1", `"x"`, "nul", "NULL", `{"timeout":nan}`, `{"timeout":NaN}`, `{"name":Infinity}`, `{"name":01}`, `{"name":-}`, `{"name":1.}`, `{"name":.1}`,
+		`{"name":1e}`, `{"name":1e+}`, `{"name":0x1}`, `{"name":+1}`, `{"name":1_0}`, `{"name":--1}`, `{"name":truefalse}`,
+		// Strings.
+		`{"name":"}`, `{"name":"\"}`, `{"name":"\x41"}`, `{"name":"\u12"}`, `{"name":"\u12G4"}`, "{\"name\":\"\n\"}", "{\"name\":\"\x01\"}", "{\"name\":\"\x7f\xff\"}", "{\"name\":\"\xc3\x28\"}",
+		"{\"name\":\"\xed\xa0\x80\"}", "{\"name\":\"\xf4\x90\x80\x80\"}", "{\"name\":\"\xc0\xaf\"}", `{"name":"\ud800"}`, `{"name":"\udc00\ud800"}`, `{"name":"\u"}`, `{"name\u0000":1}`,
+		// Marks, other encodings, what is said twice, and the wrong types.
+		"\ufeff{}", "\xff\xfe{\x00}\x00", "{\u2028}", "{\u00a0}", "{\v}", `{"name":"a","name":"b"}`, `{"sessionId":"a","session_id":"b"}`, `{"NAME":"a"}`, `{"unknown":1}`,
+		`{"name":{}}`, `{"name":[]}`, `{"name":1}`, `{"arguments":[]}`, `{"arguments":"x"}`, `{"@type":"x"}`, `{"__proto__":{}}`,
+		// Size and depth.
+		strings.Repeat("[", 100_000), strings.Repeat(`{"arguments":`, 50_000), strings.Repeat("]", 100_000), `{"arguments":{"a":` + strings.Repeat("[", 5_000) + strings.Repeat("]", 5_000) + "}}",
+		`{"name":` + strings.Repeat("1", 1<<20) + "}", `{"timeout":"` + strings.Repeat("9", 1<<16) + `s"}`, `{"arguments":{"a":1e400}}`,
+	}
 }
 
 // TestMalformedJSON: every such text is the caller's fault, told in a short reply, in each protocol.
 func TestMalformedJSON(t *testing.T) {
 	g := newRig(t, nil)
 	const call = sandgatev1connect.ToolServiceCallToolProcedure
-	for _, text := range notJSON {
+	for _, text := range notJSON() {
 		for _, kind := range []string{"application/json", "application/grpc+json"} {
 			body := []byte(text)
 			if kind != "application/json" {

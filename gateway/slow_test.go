@@ -44,7 +44,8 @@ func TestSlowClients(t *testing.T) {
 		"kept alive": {"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", 0, idleTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
-			overPipes(t, nil, func(t *testing.T, g *piped) {
+			overPipes(t, nil, func(g *piped) {
+				t := g.t
 				conn := g.dial(t)
 				ended := make(chan struct{})
 				go func() {
@@ -86,7 +87,8 @@ func TestSlowClients(t *testing.T) {
 // stay alive and polite: they only never give the stream more room.
 func TestReadersThatStop(t *testing.T) {
 	t.Run("http/1.1", func(t *testing.T) {
-		overPipes(t, nil, func(t *testing.T, g *piped) {
+		overPipes(t, nil, func(g *piped) {
+			t := g.t
 			message := `{"sessionId":"` + g.session(t) + `","code":"flood"}`
 			conn := g.dial(t)
 			_, err := io.WriteString(conn, "POST "+sandgatev1connect.PythonServiceRunProcedure+" HTTP/1.1\r\nHost: localhost\r\n"+
@@ -104,7 +106,8 @@ func TestReadersThatStop(t *testing.T) {
 		})
 	})
 	t.Run("http/2", func(t *testing.T) {
-		overPipes(t, nil, func(t *testing.T, g *piped) {
+		overPipes(t, nil, func(g *piped) {
+			t := g.t
 			id := g.session(t)
 			python := sandgatev1connect.NewPythonServiceClient(g.client, g.url)
 			stream, err := python.Run(t.Context(), &sandgatev1.RunRequest{SessionId: id, Code: "flood"})
@@ -130,7 +133,8 @@ func TestReadersThatStop(t *testing.T) {
 
 // TestRepliesThatNobodyTakes leaves replies of calls that are over lying for ever.
 func TestRepliesThatNobodyTakes(t *testing.T) {
-	overPipes(t, nil, func(t *testing.T, g *piped) {
+	overPipes(t, nil, func(g *piped) {
+		t := g.t
 		r := g.http2(t, false)
 		if err := r.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}); err != nil {
 			t.Fatal(err)
@@ -150,7 +154,8 @@ func TestRepliesThatNobodyTakes(t *testing.T) {
 
 // TestSilentConnections fills the gateway with connections that say nothing.
 func TestSilentConnections(t *testing.T) {
-	overPipes(t, nil, func(t *testing.T, g *piped) {
+	overPipes(t, nil, func(g *piped) {
+		t := g.t
 		for range maxConnections {
 			g.dial(t)
 		}
@@ -160,7 +165,8 @@ func TestSilentConnections(t *testing.T) {
 
 // TestHalfClosedStreams has calls whose client says that it will say more, and does not.
 func TestHalfClosedStreams(t *testing.T) {
-	overPipes(t, nil, func(t *testing.T, g *piped) {
+	overPipes(t, nil, func(g *piped) {
+		t := g.t
 		upload := sandgatev1connect.NewFileServiceClient(g.client, g.url)
 		stream, err := upload.Upload(t.Context())
 		if err != nil {

@@ -49,7 +49,8 @@ func TestClientsThatVanish(t *testing.T) {
 			"application/grpc+json": sandgatev1connect.PythonServiceRunProcedure,
 		} {
 			t.Run(way+" "+kind, func(t *testing.T) {
-				overPipes(t, nil, func(t *testing.T, g *piped) {
+				overPipes(t, nil, func(g *piped) {
+					t := g.t
 					message := `{"sessionId":"` + g.session(t) + `","code":"wait"}`
 					if kind == "application/json" {
 						message = strings.Replace(message, `"code":"wait"`, `"name":"python_run","arguments":{"code":"wait"}`, 1)
@@ -69,7 +70,8 @@ func TestClientsThatVanish(t *testing.T) {
 		}
 	}
 	t.Run("says nothing more", func(t *testing.T) {
-		overPipes(t, nil, func(t *testing.T, g *piped) {
+		overPipes(t, nil, func(g *piped) {
+			t := g.t
 			id := g.session(t)
 			conn := g.dial(t)
 			go func() { // who reads nothing answers no ping

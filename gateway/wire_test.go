@@ -72,16 +72,17 @@ func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 type piped struct {
 	*rig
 
+	t     *testing.T // the bubble's
 	pipes *pipes
 }
 
 // overPipes runs a test with a gateway behind pipes, in a bubble.
-func overPipes(t *testing.T, change func(*Options), test func(*testing.T, *piped)) {
+func overPipes(t *testing.T, change func(*Options), test func(*piped)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		g := &piped{&rig{sessions: newHouse(t, nil), log: &logBuffer{}, runs: make(chan struct{}, 1000), url: "http://localhost"}, newPipes()}
+		g := &piped{&rig{sessions: newHouse(t, nil), log: &logBuffer{}, runs: make(chan struct{}, 1000), url: "http://localhost"}, t, newPipes()}
 		g.serve(t, g.pipes, g.pipes.dial, change)
-		test(t, g)
+		test(g)
 	})
 }
 
