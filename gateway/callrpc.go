@@ -52,6 +52,9 @@ func visible(caller *identity.Principal, row store.Call) bool {
 }
 
 func (s *calls) get(ctx context.Context, req *sandgatev1.GetCallRequest) (*sandgatev1.GetCallResponse, error) {
+	if err := callFrom(ctx).payer().checkOutput(); err != nil { // results are replies, too
+		return nil, err
+	}
 	row, err := s.find(ctx, req.GetId())
 	if err != nil {
 		return nil, err
@@ -117,6 +120,9 @@ func parseCallPlace(token string) (at time.Time, id string, ok bool) {
 }
 
 func (s *calls) attach(ctx context.Context, req *sandgatev1.AttachCallRequest, send func(*sandgatev1.AttachCallResponse) error) error {
+	if err := callFrom(ctx).payer().checkOutput(); err != nil { // results are replies, too
+		return err
+	}
 	if _, err := s.find(ctx, req.GetId()); err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -26,13 +28,14 @@ type Minter interface {
 // RegisterIdentity adds IdentityService to a registry. Sessions are asked whether one that a token
 // names is its maker's.
 func RegisterIdentity(r *Registry, minter Minter, sessions *Sessions) {
-	s := &identities{minter: minter, sessions: sessions}
+	s := &identities{registry: r, minter: minter, sessions: sessions}
 	Unary(r, sandgatev1connect.IdentityServiceWhoAmIProcedure, s.whoAmI)
 	Unary(r, sandgatev1connect.IdentityServiceCreateTokenProcedure, s.createToken)
 }
 
 // identities serve IdentityService.
 type identities struct {
+	registry *Registry
 	minter   Minter
 	sessions *Sessions
 }
@@ -46,6 +49,17 @@ func (s *identities) createToken(ctx context.Context, req *sandgatev1.CreateToke
 	if id := req.GetSessionId(); id != "" {
 		if err := s.sessions.has(maker, id); err != nil {
 			return nil, err
+		}
+	}
+	for _, tool := range req.GetTools() {
+		if s.registry.catalog.Tool(tool) == nil {
+			return nil, Errorf(connect.CodeInvalidArgument, ReasonInvalidArgument, "ListTools shows those that there are.", "tools: there is none named %q", tool)
+		}
+	}
+	for _, scope := range req.GetScopes() {
+		if !slices.Contains(s.registry.catalog.Scopes(), scope) {
+			return nil, Errorf(connect.CodeInvalidArgument, ReasonInvalidArgument,
+				"There are: "+strings.Join(s.registry.catalog.Scopes(), ", ")+".", "scopes: there is none named %q", scope)
 		}
 	}
 	text, made, err := s.minter.NewToken(maker, identity.Narrow{

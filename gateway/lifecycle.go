@@ -290,6 +290,7 @@ func (s *Sessions) lose(sess *session, cause, reason string) {
 	if !s.markLost(sess, reason) {
 		return
 	}
+	sess.measureLost()
 	sess.release() // nothing is left of it but what its tenant is told
 	s.losses.WithLabelValues(cause).Inc()
 	s.note(audit.SessionLost, sess, "", cause)

@@ -94,6 +94,18 @@ func (sess *session) measure() {
 	before.known, before.use, before.at = true, use, now
 }
 
+// measureLost charges a sandbox that is gone, and whose counters went with it, as if it had used all the
+// processor time that it could since the last look: else whoever has its sandboxes die pays nothing.
+func (sess *session) measureLost() {
+	sess.metered.mu.Lock()
+	defer sess.metered.mu.Unlock()
+	if sess.metered.known {
+		since := time.Since(sess.metered.at).Milliseconds()
+		sess.account.Charge(quota.CPU, since*int64(sess.spec.Limits.CPUMillis)/1000)
+		sess.metered.known = false
+	}
+}
+
 // weigh tells the host how much the sandbox counts beside others, of which so many of its tenant's are
 // busy. A host that cannot be told divides its processors evenly among sandboxes.
 func (sess *session) weigh(busy int) {

@@ -31,7 +31,7 @@ func (t *tools) once(ctx context.Context, made *made, progress progressFunc) (*s
 			"Leave call_id out. The call was not made.", "this gateway keeps no journal of calls")
 	}
 	outer, body := callFrom(ctx), t.bodyOf(made)
-	if err := outer.payer().room(); err != nil {
+	if err := outer.payer().room(); err != nil && !t.knows(ctx, made.request) {
 		made.ticket.leave()
 		return nil, err
 	}
@@ -55,6 +55,15 @@ func (t *tools) once(ctx context.Context, made *made, progress progressFunc) (*s
 	}
 	outcome, err := live.Follow(ctx, 0, progress)
 	return settled(outcome, err)
+}
+
+// knows tells whether a call carries the id of one that was made before.
+func (t *tools) knows(ctx context.Context, request *sandgatev1.CallToolRequest) bool {
+	if t.journal == nil || request.GetCallId() == "" {
+		return false
+	}
+	_, err := t.journal.Attach(ctx, principalOf(ctx).Tenant, request.GetCallId())
+	return err == nil
 }
 
 // hashOf tells requests apart that have the same call_id.

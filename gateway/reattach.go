@@ -10,6 +10,7 @@ import (
 
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/journal"
+	"github.com/sandgate/sandgate/gateway/quota"
 	"github.com/sandgate/sandgate/gateway/store"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
@@ -80,6 +81,7 @@ func (t *tools) resume(row store.Call) journal.Run {
 	again := &made{request: request, tool: tool, target: target, message: message}
 	return func(ctx context.Context, row store.Call, emit func(int64, *structpb.Struct)) journal.Outcome {
 		inner.bill, inner.audit = t.registry.gate.billOf(inner.principal), t.registry.auditor
+		again.ticket = &ticket{bill: inner.bill, kind: quota.Run} // it has no place, as it runs already
 		return t.work(withCall(ctx, inner), again, sandbox.ResumeDurable(row.ID, row.CreatedAt), emit)
 	}
 }

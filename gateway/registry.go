@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"buf.build/go/protovalidate"
 	"connectrpc.com/connect"
@@ -133,12 +134,21 @@ func Stream[Req, Res any](r *Registry, procedure string, fn func(ctx context.Con
 		if err := r.admit(ctx, req); err != nil {
 			return err
 		}
+		began, told := time.Now(), false
+		defer func() {
+			if !told {
+				callFrom(ctx).chargeWork(e, nil, time.Since(began))
+			}
+		}()
 		return fn(ctx, req, func(res *Res) error {
 			// What has no end, such as a flood, is ended here once there is nothing left for it.
 			if isLast(e, asMessage(res)) {
-				callFrom(ctx).chargeWork(e, asMessage(res))
-			} else if err := callFrom(ctx).spent(); err != nil && e.tool != "" {
-				return err
+				told = true
+				callFrom(ctx).chargeWork(e, asMessage(res), 0)
+			} else if e.tool != "" {
+				if err := callFrom(ctx).spent(); err != nil {
+					return err
+				}
 			}
 			return send(res)
 		})

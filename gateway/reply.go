@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/quota"
 )
 
@@ -20,6 +21,7 @@ type replyWriter struct {
 	// request is the body where it is HTTP/1.1's, which is read on one connection with what is written.
 	request *body
 	http2   bool
+	inside  bool        // it goes to the gateway itself, which replies to whoever asked it
 	stalled *time.Timer // fires when a write to HTTP/2 has taken too long
 
 	mu      sync.Mutex
@@ -27,7 +29,7 @@ type replyWriter struct {
 }
 
 func newReplyWriter(w http.ResponseWriter, r *http.Request, c *call) *replyWriter {
-	return &replyWriter{ResponseWriter: w, call: c, control: http.NewResponseController(w), http2: r.ProtoMajor >= 2}
+	return &replyWriter{ResponseWriter: w, call: c, control: http.NewResponseController(w), http2: r.ProtoMajor >= 2, inside: r.RemoteAddr == identity.Inside}
 }
 
 // limitRequest sets the deadlines of a request that is answered without a look at its body: the server of
@@ -130,7 +132,7 @@ func (w *replyWriter) Write(data []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(data)
 	relax()
 	w.count += int64(n)
-	if w.call != nil {
+	if w.call != nil && !w.inside {
 		w.call.bill.charge(quota.Output, int64(n))
 	}
 	return n, err

@@ -33,8 +33,8 @@ func (s *Sessions) createSession(ctx context.Context, req *sandgatev1.CreateSess
 		return nil, Errorf(connect.CodePermissionDenied, ReasonSessionBound,
 			"Work in that session, or use a key.", "this token is for one session only")
 	}
-	if err := callFrom(ctx).spent(); err != nil {
-		return nil, err
+	if err := callFrom(ctx).payer().check(); err != nil {
+		return nil, quotaError(err)
 	}
 	spec, err := s.specFor(req)
 	if err != nil {

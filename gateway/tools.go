@@ -93,7 +93,11 @@ func (t *tools) run(ctx context.Context, req *sandgatev1.CallToolRequest, progre
 		return nil, err
 	}
 	ticket, err := t.registry.gate.enter(ctx, callFrom(ctx).payer(), kindOf(target.procedure))
-	if err != nil {
+	if err != nil && !t.knows(ctx, req) { // what was made before costs nothing but its reply
+		return nil, err
+	}
+	if err := callFrom(ctx).payer().checkOutput(); err != nil {
+		ticket.leave()
 		return nil, err
 	}
 	do := t.directly

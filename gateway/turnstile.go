@@ -94,6 +94,16 @@ func (b bill) check() error {
 	return err
 }
 
+// checkOutput returns an error where no more bytes of replies may be had.
+func (b bill) checkOutput() error {
+	var err error
+	b.each(func(account *quota.Account) { err = cmp.Or(err, account.CheckOutput()) })
+	if err != nil {
+		return quotaError(err)
+	}
+	return nil
+}
+
 // charge counts what was used up.
 func (b bill) charge(r quota.Resource, n int64) {
 	if b.account == nil {
@@ -110,6 +120,9 @@ func (b bill) bounded() (yes bool) {
 
 // each calls do with every account that pays.
 func (b bill) each(do func(*quota.Account)) {
+	if b.account == nil {
+		return
+	}
 	for _, token := range b.tokens {
 		do(token)
 	}
@@ -208,7 +221,7 @@ func (b bill) spendCall() error {
 
 // bind returns a ctx that ends when there is nothing left to pay with. What shows and ends things goes on.
 func (p *ticket) bind(ctx context.Context) context.Context {
-	if p == nil || p.kind == quota.Control || !p.bill.bounded() {
+	if p == nil || p.kind == quota.Control || p.bill.account == nil || !p.bill.bounded() {
 		return ctx
 	}
 	within, cancel := context.WithCancelCause(ctx)
@@ -236,7 +249,9 @@ func (c *call) spent() error {
 	if c == nil {
 		return nil
 	}
-	if err := c.bill.check(); err != nil {
+	var err error
+	c.bill.each(func(account *quota.Account) { err = cmp.Or(err, account.CheckRunning()) })
+	if err != nil {
 		return quotaError(err)
 	}
 	return nil
@@ -330,13 +345,19 @@ func (c *call) payer() bill {
 	return c.bill
 }
 
-// chargeWork has a token pay for what the last message of a tool says it cost.
-func (c *call) chargeWork(e *rpc, last proto.Message) {
-	if c == nil || len(c.bill.tokens) == 0 || e.tool == "" {
+// chargeWork has a token pay for what the last message of a stream says it cost. What says nothing, as it
+// was cut off, is taken to have worked for as long as it lasted.
+func (c *call) chargeWork(e *rpc, last proto.Message, wall time.Duration) {
+	if c == nil || len(c.bill.tokens) == 0 || e.last == nil || kindOf(e.procedure) != quota.Run {
 		return
 	}
-	result, ok := last.ProtoReflect().Get(e.last).Message().Interface().(interface{ GetReceipt() *sandgatev1.Receipt })
-	if ok {
-		c.bill.chargeWork(result.GetReceipt())
+	receipt := &sandgatev1.Receipt{Cpu: durationpb.New(wall)}
+	if last != nil {
+		result, ok := last.ProtoReflect().Get(e.last).Message().Interface().(interface{ GetReceipt() *sandgatev1.Receipt })
+		if !ok {
+			return
+		}
+		receipt = result.GetReceipt()
 	}
+	c.bill.chargeWork(receipt)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/quota"
@@ -156,9 +157,18 @@ func TestTokenBudget(t *testing.T) {
 	}
 	three := narrower(key, 3)
 	two := narrower(three, 2)
+	calls := 0
 	call := func(with string) error {
 		_, tools := client(with)
-		_, err := tools.CallTool(t.Context(), &sandgatev1.CallToolRequest{SessionId: session.GetSession().GetId(), Name: "file_list"})
+		request := &sandgatev1.CallToolRequest{SessionId: session.GetSession().GetId(), Name: "file_list"}
+		if calls++; calls%2 == 0 { // one that streams, and so is looked at while it runs
+			request.Name = "shell_run"
+			request.Arguments, _ = structpb.NewStruct(map[string]any{"command": "echo said; sleep 0.6; echo more"})
+		}
+		reply, err := tools.CallTool(t.Context(), request)
+		if err == nil && reply.GetStatus() != sandgatev1.Status_STATUS_OK {
+			t.Errorf("%v", reply)
+		}
 		return err
 	}
 	for i, step := range []struct {
@@ -178,4 +188,60 @@ func TestTokenBudget(t *testing.T) {
 	minter, _ := client(deep)
 	_, err = minter.CreateToken(t.Context(), &sandgatev1.CreateTokenRequest{Budget: &sandgatev1.TokenBudget{Calls: 1}})
 	_ = wantRefusal(t, err, "INVALID_ARGUMENT", "too many tokens")
+}
+
+// TestLimitOfCallsLeavesControl has the only call that a tenant may make run: it can be seen, ended and
+// asked for again all the same.
+func TestLimitOfCallsLeavesControl(t *testing.T) {
+	w := newWired(t)
+	_, key := w.key(t, identity.Grant{Tenant: "acme"})
+	server := httptest.NewServer(w.server.Handler())
+	t.Cleanup(server.Close)
+	sessions := sandgatev1connect.NewSessionServiceClient(server.Client(), server.URL, presenting(key))
+	tools := sandgatev1connect.NewToolServiceClient(server.Client(), server.URL, presenting(key))
+	calls := sandgatev1connect.NewCallServiceClient(server.Client(), server.URL, presenting(key))
+	made, err := sessions.CreateSession(t.Context(), &sandgatev1.CreateSessionRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := func(id, command string) *sandgatev1.CallToolRequest {
+		arguments, _ := structpb.NewStruct(map[string]any{"command": command})
+		return &sandgatev1.CallToolRequest{SessionId: made.GetSession().GetId(), Name: "shell_run", Arguments: arguments, CallId: id}
+	}
+	done := request("done", "echo done")
+	if _, err := tools.CallTool(t.Context(), done); err != nil {
+		t.Fatal(err)
+	}
+	stored := w.ledger.Account("acme").Level(quota.Stored)
+	w.limit(t, "acme", quota.Limits{Calls: 1, StoredBytes: stored})
+	_, err = tools.CallTool(t.Context(), request("more", "echo more"))
+	_ = wantRefusal(t, err, "QUOTA_EXCEEDED", "stored_bytes")
+	if again, err := tools.CallTool(t.Context(), done); err != nil || !strings.Contains(again.GetContent()[0].GetText(), "done") {
+		t.Errorf("what is kept is not told again: %v, %v", again, err)
+	}
+	w.limit(t, "acme", quota.Limits{Calls: 1})
+	ended := make(chan error, 1)
+	go func() {
+		_, err := tools.CallTool(context.WithoutCancel(t.Context()), request("long", "sleep 60"))
+		ended <- err
+	}()
+	for running := false; !running; <-time.After(10 * time.Millisecond) {
+		list, err := calls.ListCalls(t.Context(), &sandgatev1.ListCallsRequest{Running: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		running = len(list.GetCalls()) == 1
+	}
+	if reply, err := calls.CancelCall(t.Context(), &sandgatev1.CancelCallRequest{Id: "long"}); err != nil || !reply.GetCancelled() {
+		t.Errorf("%v, %v", reply, err)
+	}
+	if err := <-ended; connect.CodeOf(err) != connect.CodeCanceled {
+		t.Errorf("it ended in %v", err)
+	}
+	w.limit(t, "acme", quota.Limits{OutputBytes: 1})
+	_, err = calls.GetCall(t.Context(), &sandgatev1.GetCallRequest{Id: "done"})
+	_ = wantRefusal(t, err, "QUOTA_EXCEEDED", "output_bytes")
+	if _, err := sessions.DeleteSession(t.Context(), &sandgatev1.DeleteSessionRequest{SessionId: made.GetSession().GetId()}); err != nil {
+		t.Error(err)
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,10 +115,7 @@ tenant * stands for all that have no limits of their own.`,
 		changes := 0
 		cmd.Flags().Visit(func(f *pflag.Flag) {
 			if known := merged.Lookup(f.Name); known != nil {
-				err = errors.Join(err, known.Value.Set(f.Value.String()))
-				if f.Value.String() == "" { // a size of nothing
-					err = errors.Join(err, known.Value.Set("0"))
-				}
+				err = errors.Join(err, known.Value.Set(cmp.Or(f.Value.String(), "0"))) // a size of nothing has no text
 				changes++
 			}
 		})

@@ -97,6 +97,11 @@ used like one: SANDGATE_KEY=TOKEN, or Authorization: Bearer TOKEN.`,
 			}
 			req.Lifetime = durationpb.New(life)
 		}
+		for _, name := range []string{"calls", "cpu-seconds", "output-bytes"} {
+			if f := flags.Lookup(name); f.Changed && (f.Value.String() == "0" || f.Value.String() == "") {
+				return usagef("--%s 0 would leave nothing to do; leave it out for no bound", name)
+			}
+		}
 		if budget.GetCalls() != 0 || budget.GetCpuSeconds() != 0 || budget.GetOutputBytes() != 0 {
 			req.Budget = budget
 		}

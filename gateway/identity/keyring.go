@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/sandgate/sandgate/gateway/store"
 )
 
@@ -38,6 +40,8 @@ const (
 	// touchEvery is how often the times of last use are written.
 	touchEvery = 5 * time.Second
 	lookLimit  = 5 * time.Second // for one look
+	// looksSoon is how many looks a second unknown keys cause at most.
+	looksSoon = 10
 )
 
 // The ways in which somebody is not let in.
@@ -66,6 +70,8 @@ type Keyring struct {
 	looked atomic.Int64 // nanoseconds after base
 	base   time.Time
 
+	soon *rate.Limiter // bounds the looks for keys that are not known
+
 	mu   sync.Mutex
 	used map[string]time.Time // keys used since they were last written; guarded by mu
 
@@ -93,7 +99,7 @@ func NewKeyring(ctx context.Context, keys Store, pepper Pepper, log *slog.Logger
 	if log == nil {
 		log = slog.Default()
 	}
-	k := &Keyring{store: keys, pepper: pepper, log: log, base: time.Now(), used: map[string]time.Time{}}
+	k := &Keyring{store: keys, pepper: pepper, log: log, base: time.Now(), soon: rate.NewLimiter(looksSoon, looksSoon), used: map[string]time.Time{}}
 	if err := k.look(ctx); err != nil {
 		return nil, fmt.Errorf("read the keys: %w", err)
 	}
@@ -148,6 +154,10 @@ func (k *Keyring) check(text string, reaches func(*entry) bool) (*Principal, err
 		return nil, fmt.Errorf("%w: this is not a whole key, or none of Sandgate's", ErrUnknown)
 	}
 	found := k.known.Load().keys[id]
+	if found == nil && k.soon.Allow() { // it may have been made a moment ago
+		_ = k.look(context.Background()) // else it is as unknown as before
+		found = k.known.Load().keys[id]
+	}
 	// The hash is made for an unknown id, too, so that the time tells nothing.
 	hash := k.pepper.hash(id, secret)
 	if found == nil || !hmac.Equal(hash, found.key.Hash) {

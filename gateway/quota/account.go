@@ -143,12 +143,29 @@ func times(n, unit int64) int64 {
 	return n * unit
 }
 
-// Check returns an [*Exceeded] where something is used up, nil otherwise.
+// Check returns an [*Exceeded] where something is used up, so that nothing may be begun, nil otherwise.
 func (a *Account) Check() error {
 	if a.limits.Load().unreadable {
 		return &Exceeded{What: "limits that cannot be read"}
 	}
-	for r := range resources {
+	return a.exceeded(Calls)
+}
+
+// CheckRunning returns an [*Exceeded] where something is used up that work goes on using, nil otherwise.
+// That the last call has been spent does not end it.
+func (a *Account) CheckRunning() error { return a.exceeded(CPU) }
+
+// CheckOutput returns an [*Exceeded] where no more bytes of replies may be had, nil otherwise.
+func (a *Account) CheckOutput() error {
+	if limit := a.limit(Output); limit > 0 && a.used(Output) >= limit {
+		return &Exceeded{What: Output.String(), Limit: limit, Used: a.used(Output), Retry: a.retry(time.Now()), Token: a.token}
+	}
+	return nil
+}
+
+// exceeded looks at the resources from one on.
+func (a *Account) exceeded(from Resource) error {
+	for r := from; r < resources; r++ {
 		if limit := a.limit(r); limit > 0 && a.used(r) >= limit {
 			return &Exceeded{What: r.String(), Limit: limit / r.unit(), Used: a.used(r) / r.unit(), Retry: a.retry(time.Now()), Token: a.token}
 		}
@@ -218,7 +235,7 @@ func (w *Work) Done() {
 
 // enforce ends what runs where nothing is left.
 func (a *Account) enforce() {
-	err := a.Check()
+	err := a.CheckRunning()
 	if err == nil {
 		return
 	}

@@ -20,13 +20,13 @@ func (t *Turns) lineOf(a *Account, kind Kind) *line {
 		t.tenants[a.name] = found
 	}
 	l := &found.lines[kind]
-	l.limits = a.limits.Load()
+	l.limits, l.counted = a.limits.Load(), kind != Control
 	return l
 }
 
 // tidy forgets a tenant without calls.
 func (t *Turns) tidy(tenant *tenantTurns) {
-	if tenant.running == 0 && tenant.waiting == 0 {
+	if tenant.all == 0 {
 		delete(t.tenants, tenant.name)
 	}
 }
@@ -37,7 +37,7 @@ func (t *Turns) fits(k *kindTurns, l *line) bool {
 	switch {
 	case free <= 0:
 		return false
-	case l.limits.Calls > 0 && l.tenant.running >= l.limits.Calls:
+	case l.counted && l.limits.Calls > 0 && l.tenant.running >= l.limits.Calls:
 		return false
 	default:
 		return !t.shared() || l.running < max(1, free*l.limits.weight())
@@ -46,15 +46,29 @@ func (t *Turns) fits(k *kindTurns, l *line) bool {
 
 func (t *Turns) take(k *kindTurns, l *line) {
 	k.taken++
-	l.running++
-	l.tenant.running++
+	l.runs(1)
+}
+
+// runs and waits count the calls of a line that are served and that wait.
+func (l *line) runs(n int) {
+	l.running += int64(n)
+	l.tenant.all += int64(n)
+	if l.counted {
+		l.tenant.running += int64(n)
+	}
+}
+
+func (l *line) waits(n int) {
+	l.tenant.all += int64(n)
+	if l.counted {
+		l.tenant.waiting += int64(n)
+	}
 }
 
 // free gives a place back, and to whose turn it is.
 func (t *Turns) free(k *kindTurns, l *line) {
 	k.taken--
-	l.running--
-	l.tenant.running--
+	l.runs(-1)
 	for i := range t.kinds { // the tenant's own limit may have kept a call of another kind waiting
 		t.dispatch(&t.kinds[i])
 	}
@@ -68,14 +82,14 @@ func (t *Turns) queue(k *kindTurns, l *line, w *waiter) {
 		k.lines = append(k.lines, l)
 	}
 	l.waiters = append(l.waiters, w)
-	l.tenant.waiting++
+	l.waits(1)
 }
 
 // leave takes a call out of its line.
 func (t *Turns) leave(k *kindTurns, l *line, w *waiter) {
 	if i := slices.Index(l.waiters, w); i >= 0 {
 		l.waiters = slices.Delete(l.waiters, i, i+1)
-		l.tenant.waiting--
+		l.waits(-1)
 	}
 	if i := slices.Index(k.lines, l); i >= 0 && len(l.waiters) == 0 {
 		k.drop(i)
@@ -106,7 +120,7 @@ func (t *Turns) dispatch(k *kindTurns) {
 		for l.deficit > 0 && len(l.waiters) > 0 && t.fits(k, l) {
 			w := l.waiters[0]
 			l.waiters = l.waiters[1:]
-			l.tenant.waiting--
+			l.waits(-1)
 			l.deficit--
 			t.take(k, l)
 			w.given, given = true, true
@@ -134,7 +148,7 @@ func (t *Turns) refusal(ctx context.Context, k *kindTurns, l *line, wait time.Du
 	retry := min(max(minRetry, wait), time.Minute)
 	deadline, bounded := ctx.Deadline()
 	switch {
-	case l.tenant.waiting >= l.limits.QueueLimit():
+	case l.counted && l.tenant.waiting >= l.limits.QueueLimit() || int64(len(l.waiters)) >= l.limits.QueueLimit():
 		return &Full{Why: fmt.Sprintf("%d calls of this tenant are served and %d wait already", l.tenant.running, l.tenant.waiting), Retry: retry}
 	case bounded && k.held.samples >= minSamples && time.Until(deadline) < wait:
 		return &Full{Why: fmt.Sprintf("the call would wait for about %s, longer than its deadline allows", wait.Round(time.Millisecond)), Retry: retry}

@@ -76,8 +76,9 @@ type kindTurns struct {
 // tenantTurns are the calls of one tenant.
 type tenantTurns struct {
 	name    string
-	running int64
+	running int64 // calls of kinds that its limits count: not Control, which ends and shows others
 	waiting int64
+	all     int64 // calls of every kind that are served or wait
 	lines   [kinds]line
 }
 
@@ -85,6 +86,7 @@ type tenantTurns struct {
 type line struct {
 	tenant  *tenantTurns
 	limits  *Limits
+	counted bool // its calls count for the tenant's limits
 	running int64
 	deficit int64
 	waiters []*waiter
@@ -208,7 +210,7 @@ func (t *Turns) Close() {
 			for _, w := range l.waiters {
 				close(w.ready)
 			}
-			l.tenant.waiting -= int64(len(l.waiters))
+			l.waits(-len(l.waiters))
 			l.waiters = nil
 			t.tidy(l.tenant)
 		}

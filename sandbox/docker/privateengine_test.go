@@ -88,6 +88,8 @@ func (e *privateEngine) start(t *testing.T) {
 	e.cmd = exec.Command("dockerd", "--data-root", e.path("data"), "--exec-root", e.path("exec"), "--host", e.host,
 		"--pidfile", e.path("d.pid"), "--config-file", e.path("daemon.json"), "--bridge=none", "--iptables=false", "--ip-forward=false")
 	e.cmd.Stdout, e.cmd.Stderr = &e.log, &e.log
+	// A network of its own: an engine without a bridge removes the one that another engine has.
+	e.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	if err := e.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
