@@ -105,10 +105,7 @@ func (m *memoryWatch) watch(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	buf := make([]byte, 2048)
-	var since time.Time       // when it began to be too much; zero while it is not
-	var first int64           // how much it was then
-	freed := new(atomic.Bool) // whether the last removal of shared memory has ended
-	freed.Store(true)
+	var excess excess
 	for {
 		select {
 		case <-ctx.Done():
@@ -125,42 +122,64 @@ func (m *memoryWatch) watch(ctx context.Context) {
 		}
 		swarm := used > m.limit/2 && m.crowded()
 		if used <= m.limit && (!swarm || used <= m.limit*7/10) {
-			since = time.Time{}
+			excess.since = time.Time{}
 			continue
 		}
-		// What no process holds any more is not the next call's fault: it goes before anybody is ended
-		// for it, unless the memory grows on meanwhile.
-		late := !since.IsZero() && time.Since(since) > releaseTime && (freed.Load() || used > first+growth)
 		switch {
-		case swarm || late:
+		case swarm || excess.lasts(used):
 			m.killed.Add(1)
 			killAll()                 // it grows faster than it can be looked at
 			removeShared(ctx, m.user) // what no process holds is freed by nobody else
-			since = time.Time{}
-		case since.IsZero():
+			excess.begin(time.Now())
+		case excess.since.IsZero():
 			m.killed.Add(1)
-			since, first = time.Now(), used
 			killGreatest()
-			if freed.Load() {
-				freed = m.freeShared(ctx)
-			}
+			excess.begin(time.Time{})
+			m.running.Go(func() {
+				removeShared(ctx, m.user)
+				excess.freed.Store(time.Now().UnixNano())
+			})
 		}
 	}
 }
 
-// freeShared removes what no process holds beside the watch, and reports when it is through.
-func (m *memoryWatch) freeShared(ctx context.Context) *atomic.Bool {
-	freed := new(atomic.Bool)
-	m.running.Go(func() {
-		removeShared(ctx, m.user)
-		freed.Store(true)
-	})
-	return freed
+// excess is a time in which too much memory is used. What no process holds any more is not the next
+// call's fault: it is removed, and given back, before anybody is ended for it, unless the memory grows
+// on meanwhile. Whoever was just killed may have taken some more before it died.
+type excess struct {
+	since  time.Time    // when something was killed for it; zero while there is none
+	peak   int64        // the most it was until what was killed had to be dead
+	peaked bool         // peak is final
+	freed  atomic.Int64 // when shared memory was removed, in nanoseconds since 1970; zero while it is not
+}
+
+// begin notes that something was killed, and when shared memory was removed, zero for not yet.
+func (e *excess) begin(freed time.Time) {
+	e.since, e.peak, e.peaked = time.Now(), 0, false
+	e.freed.Store(0)
+	if !freed.IsZero() {
+		e.freed.Store(freed.UnixNano())
+	}
+}
+
+// lasts tells whether what was killed was not enough.
+func (e *excess) lasts(used int64) bool {
+	if e.since.IsZero() {
+		return false
+	}
+	if !e.peaked { // one look at least that is late enough, however seldom there is time for one
+		e.peak, e.peaked = max(e.peak, used), time.Since(e.since) > releaseTime
+		return false
+	}
+	freed := e.freed.Load()
+	return used > e.peak+growth || freed != 0 && time.Since(time.Unix(0, freed)) > giveBackTime
 }
 
 const (
 	// releaseTime is how long the memory of what was killed may take to come back.
 	releaseTime = 100 * time.Millisecond
+	// giveBackTime is how long that of what was removed may take, which gVisor does when it has time.
+	giveBackTime = time.Second
 	// growth is how much more than that is taken for somebody's asking on.
 	growth = 32 << 20
 )
