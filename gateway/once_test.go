@@ -24,10 +24,9 @@ import (
 type onceRig struct {
 	*rig
 
-	db       *stubborn
-	journal  *journal.Journal
-	registry *Registry
-	id       string
+	db      *stubborn
+	journal *journal.Journal
+	id      string
 }
 
 // stubborn is a store whose disk can be full.
@@ -76,15 +75,14 @@ func openOnceRig(t *testing.T, file string, changes ...func(*Options)) *onceRig 
 	o.rig = newRig(t, func(opts *Options) {
 		RegisterCalls(opts.Registry, o.journal)
 		opts.Journal = o.journal
-		o.registry = opts.Registry
 		opts.Registry.Resumable("python_run")
-		if err := opts.Registry.RecoverCalls(t.Context()); err != nil {
-			t.Fatal(err)
-		}
 		for _, change := range changes {
 			change(opts)
 		}
 	})
+	if err := o.server.RecoverCalls(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	o.id = o.session(t)
 	return o
 }

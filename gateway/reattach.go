@@ -38,12 +38,14 @@ func (r *Registry) Resumable(tool string) {
 }
 
 // RecoverCalls takes up the calls that ran when the gateway before died and whose sandboxes live. The
-// others are lost. It is called once, when the sessions have been recovered and before the first call.
-func (r *Registry) RecoverCalls(ctx context.Context) error {
-	if r.tools.journal == nil {
+// others are lost. It is called once, when the sessions have been recovered and before the first call. It
+// is the server's, not the registry's: the calls go on at once, and are charged and audited as the server says.
+func (s *Server) RecoverCalls(ctx context.Context) error {
+	tools := s.opts.Registry.tools
+	if tools.journal == nil {
 		return nil
 	}
-	return r.tools.journal.Recover(ctx, r.tools.resume)
+	return tools.journal.Recover(ctx, tools.resume)
 }
 
 // bodyOf returns what is written down of a call for the gateway after this one, nothing where that

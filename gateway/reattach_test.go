@@ -48,7 +48,7 @@ func TestCallsAreTakenUp(t *testing.T) {
 	o.left(t, "misfit", o.id, "hello", func(row *store.Call) {
 		row.Request, _ = proto.Marshal(&sandgatev1.CallToolRequest{SessionId: o.id, Name: "file_read", CallId: "misfit"})
 	})
-	if err := o.registry.RecoverCalls(t.Context()); err != nil {
+	if err := o.server.RecoverCalls(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	<-o.runs
@@ -89,7 +89,7 @@ func TestCallsAreTakenUp(t *testing.T) {
 func TestEventsKeepTheirNumbers(t *testing.T) {
 	o := newOnceRig(t)
 	o.left(t, "goes", o.id, "hello, then wait", nil)
-	if err := o.registry.RecoverCalls(t.Context()); err != nil {
+	if err := o.server.RecoverCalls(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	stream, err := o.calls().AttachCall(t.Context(), &sandgatev1.AttachCallRequest{Id: "goes", After: 1})

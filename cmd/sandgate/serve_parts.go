@@ -288,7 +288,7 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 		}
 		return err
 	})
-	return registry.RecoverCalls(ctx) // behind all that can fail: they work in the sessions, and must be drained
+	return g.server.RecoverCalls(ctx) // behind all that can fail: they work in the sessions, and must be drained
 }
 
 // checks are what the gateway cannot work without.
