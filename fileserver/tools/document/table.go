@@ -1,0 +1,48 @@
+package document
+
+import "strings"
+
+// Table returns rows as a Markdown table, whose first row is the head. Rows may be of different lengths.
+func Table(rows [][]string) string {
+	columns := 0
+	for _, row := range rows {
+		columns = max(columns, len(row))
+	}
+	if columns == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for i, row := range rows {
+		b.WriteByte('|')
+		for column := range columns {
+			b.WriteByte(' ')
+			if column < len(row) {
+				b.WriteString(Cell(row[column]))
+			}
+			b.WriteString(" |")
+		}
+		b.WriteByte('\n')
+		if i == 0 {
+			b.WriteString("|" + strings.Repeat(" --- |", columns) + "\n")
+		}
+	}
+	return b.String()
+}
+
+// cells replaces what would end a cell.
+var cells = strings.NewReplacer("|", `\|`, "\r\n", " <br> ", "\n", " <br> ", "\r", " ", "\t", " ")
+
+// Cell returns a text as it may stand in a table's cell.
+func Cell(text string) string { return cells.Replace(strings.TrimSpace(text)) }
+
+// fences are as long as they must be.
+const fence = "```"
+
+// Code returns a block of code, which cannot end before its end.
+func Code(language, text string) string {
+	mark := fence
+	for strings.Contains(text, mark) {
+		mark += "`"
+	}
+	return mark + language + "\n" + strings.TrimRight(text, "\n") + "\n" + mark
+}

@@ -1,0 +1,48 @@
+// The program reader reads documents of every format that Sandgate reads but PDF. It is built for WASI
+// (GOOS=wasip1) and run by the gateway, one fresh instance a document: a request as one line of JSON and then
+// the document come in, one reply as JSON goes out.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/sandgate/sandgate/fileserver/tools/document"
+)
+
+func main() {
+	if err := run(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// run reads one document. A document that cannot be read is no error of the program: the reply says so.
+func run(stdin io.Reader, stdout io.Writer) error {
+	from := bufio.NewReader(stdin)
+	line, err := from.ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("read the request: %w", err)
+	}
+	var request document.Request
+	if err := json.Unmarshal(line, &request); err != nil {
+		return fmt.Errorf("read the request: %w", err)
+	}
+	data, err := io.ReadAll(from)
+	if err != nil {
+		return fmt.Errorf("read the document: %w", err)
+	}
+	out := document.NewOutput(request)
+	parts, err := document.ParseSelection(request.Parts)
+	if err != nil {
+		return out.Write(stdout, request.Format, err)
+	}
+	format, read, err := find(request.Format, request.Name, data)
+	if err == nil {
+		err = read(&document.Input{Name: request.Name, Data: data, Parts: parts}, out)
+	}
+	return out.Write(stdout, format, err)
+}

@@ -1,0 +1,134 @@
+// Package wasm runs WASI programs (preview 1) on what nobody trusts. A program has what it is given on its
+// stdin, what it writes to its stdout, and nothing else: no file, no network, no environment, no clock
+// that tells the time and no randomness but what it is seeded with. Each run is a fresh instance with a
+// bounded memory, a deadline and a bounded output.
+package wasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+	"github.com/tetratelabs/wazero/sys"
+)
+
+const (
+	pageBytes = 64 << 10
+	// maxMemory is the most that one instance has, in bytes.
+	maxMemory = 512 << 20
+	// maxRuns are how many instances work at once; the others wait.
+	maxRuns = 4
+)
+
+// Limits bound one run.
+type Limits struct {
+	Time   time.Duration // from when it gets its input; it must be positive
+	Output int64         // bytes of stdout; it must be positive
+}
+
+// A Host compiles programs and runs them. Its methods may be called by any number of goroutines.
+// Close must be called.
+type Host struct {
+	runtime wazero.Runtime
+	cache   wazero.CompilationCache
+	base    context.Context
+	stop    context.CancelFunc
+	places  chan struct{}
+	work    sync.WaitGroup
+}
+
+// NewHost returns a host that keeps what it compiles in cacheDir, which it makes, and which nobody else
+// may write to: what is in there runs as the host's own code. Without cacheDir it compiles at every start.
+func NewHost(cacheDir string) (*Host, error) {
+	cache, err := newCache(cacheDir)
+	if err != nil {
+		return nil, err
+	}
+	base, stop := context.WithCancel(context.Background())
+	config := wazero.NewRuntimeConfig().
+		WithCompilationCache(cache).
+		WithMemoryLimitPages(maxMemory / pageBytes).
+		WithCloseOnContextDone(true) // so that a loop ends with its deadline
+	h := &Host{
+		runtime: wazero.NewRuntimeWithConfig(base, config), cache: cache,
+		base: base, stop: stop, places: make(chan struct{}, maxRuns),
+	}
+	if _, err := wasi_snapshot_preview1.Instantiate(base, h.runtime); err != nil {
+		return nil, errors.Join(fmt.Errorf("make the WASI module: %w", err), h.Close())
+	}
+	return h, nil
+}
+
+func newCache(dir string) (wazero.CompilationCache, error) {
+	if dir == "" {
+		return wazero.NewCompilationCache(), nil
+	}
+	cache, err := wazero.NewCompilationCacheWithDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the cache of compiled programs: %w", err)
+	}
+	return cache, nil
+}
+
+// Close ends every run, and waits for them.
+func (h *Host) Close() error {
+	h.stop()
+	h.work.Wait()
+	ctx := context.Background()
+	return errors.Join(h.runtime.Close(ctx), h.cache.Close(ctx))
+}
+
+// Compile compiles a program, or finds it in the cache. The name is for errors.
+func (h *Host) Compile(ctx context.Context, name string, binary []byte) (*Program, error) {
+	module, err := h.runtime.CompileModule(ctx, binary)
+	if err != nil {
+		return nil, fmt.Errorf("compile %s: %w", name, err)
+	}
+	for _, function := range module.ImportedFunctions() {
+		if from, what, _ := function.Import(); from != wasi_snapshot_preview1.ModuleName {
+			return nil, errors.Join(fmt.Errorf("%s asks for %s.%s, and there is nothing but WASI preview 1", name, from, what), module.Close(ctx))
+		}
+	}
+	if _, ok := module.ExportedFunctions()["_start"]; !ok {
+		return nil, errors.Join(fmt.Errorf("%s is no WASI command: it exports no _start", name), module.Close(ctx))
+	}
+	return &Program{host: h, name: name, module: module}, nil
+}
+
+// Errors of runs. Each is of what was run, not of the host.
+var (
+	// ErrTimeout: it had not ended at its deadline.
+	ErrTimeout = errors.New("it took too long")
+	// ErrOutput: it wrote more than it may.
+	ErrOutput = errors.New("it wrote too much")
+	// ErrMemory: it needed more memory than it may have.
+	ErrMemory = errors.New("it needed too much memory")
+)
+
+// An ExitError is the end of a run that failed by itself.
+type ExitError struct {
+	Program string
+	Code    uint32 // 0 where it trapped
+	Stderr  string // the beginning of what it said, which is untrusted text
+}
+
+// Error names the program and its exit code, and not what it said.
+func (e *ExitError) Error() string {
+	if e.Code == 0 {
+		return e.Program + " trapped"
+	}
+	return fmt.Sprintf("%s ended with exit code %d", e.Program, e.Code)
+}
+
+// exitCode returns the code of a run that ended by itself.
+func exitCode(err error) (uint32, bool) {
+	var exit *sys.ExitError
+	if !errors.As(err, &exit) {
+		return 0, false
+	}
+	return exit.ExitCode(), true
+}

@@ -1,0 +1,160 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+)
+
+// A Program is a compiled program. Its methods may be called by any number of goroutines.
+type Program struct {
+	host   *Host
+	name   string
+	module wazero.CompiledModule
+	spare  spare
+}
+
+// Run runs the program once: it reads stdin, and what it writes goes to stdout. Stdin is closed at the end,
+// which must end a Read of it that is under way. Errors: [ErrTimeout], [ErrOutput], [ErrMemory], an
+// [*ExitError], ctx's, and those of stdin and stdout, which end the run. When it returns, nothing of the
+// run is left, and stdin and stdout are used no more.
+func (p *Program) Run(ctx context.Context, limits Limits, stdin io.ReadCloser, stdout io.Writer) error {
+	defer func() { _ = stdin.Close() }()
+	select {
+	case p.host.places <- struct{}{}:
+		defer func() { <-p.host.places }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	run := p.spare.take()
+	if run == nil {
+		run = p.start()
+	}
+	defer p.spare.refill(p)
+	return run.give(ctx, limits, stdin, stdout)
+}
+
+// Warm starts an instance ahead, and from now on one after each run, so that runs need not wait for one.
+// It is for programs that are trusted to do nothing before they have their input.
+func (p *Program) Warm() {
+	p.spare.open()
+	p.spare.refill(p)
+}
+
+// Close ends the instance that waits. No run may be under way or begin later.
+func (p *Program) Close() error {
+	p.spare.drop()
+	return p.module.Close(context.Background())
+}
+
+// instance is one run of a program, from its start, which needs no input, to its end.
+type instance struct {
+	stop   context.CancelCauseFunc
+	stdin  *inlet
+	stdout *outlet
+	stderr head
+	ended  chan error // gets one value
+}
+
+// start starts an instance, which works until it asks for input.
+func (p *Program) start() *instance {
+	ctx, stop := context.WithCancelCause(p.host.base)
+	g := &gate{ctx: ctx, opened: make(chan struct{})}
+	run := &instance{stop: stop, stdin: &inlet{gate: g, stop: stop}, stdout: &outlet{gate: g, stop: stop}, ended: make(chan error, 1)}
+	p.host.work.Go(func() {
+		config := wazero.NewModuleConfig().WithName("").WithArgs(p.name).
+			WithStdin(run.stdin).WithStdout(run.stdout).WithStderr(&run.stderr)
+		module, err := p.host.runtime.InstantiateModule(ctx, p.module, config)
+		if module != nil {
+			err = errors.Join(err, module.Close(context.Background()))
+		}
+		run.ended <- p.why(ctx, run, err)
+	})
+	return run
+}
+
+// give lets an instance have its input, and waits for its end.
+func (run *instance) give(ctx context.Context, limits Limits, stdin io.ReadCloser, stdout io.Writer) error {
+	defer run.stop(context.Canceled)
+	end := func(why error) {
+		run.stop(why)
+		_ = stdin.Close()
+	}
+	late := time.AfterFunc(limits.Time, func() { end(ErrTimeout) })
+	defer late.Stop()
+	left := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
+	defer left()
+	run.stdin.from, run.stdout.to, run.stdout.left = stdin, stdout, limits.Output
+	run.stdin.gate.open()
+	return <-run.ended
+}
+
+// drop ends an instance that was given nothing.
+func (run *instance) drop() {
+	run.stop(context.Canceled)
+	<-run.ended
+}
+
+// why returns why an instance ended, nil where it did so well.
+func (p *Program) why(ctx context.Context, run *instance, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if err == nil {
+		return nil
+	}
+	code, exited := exitCode(err)
+	if exited && code == 0 {
+		return nil
+	}
+	// Go's runtime says so, and then exits with 2.
+	if exited && strings.Contains(run.stderr.String(), "out of memory") {
+		return ErrMemory
+	}
+	return &ExitError{Program: p.name, Code: code, Stderr: run.stderr.String()}
+}
+
+// spare is an instance that was started ahead.
+type spare struct {
+	mu       sync.Mutex
+	wanted   bool
+	instance *instance
+}
+
+func (s *spare) open() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wanted = true
+}
+
+// take returns the instance that waits, nil where there is none.
+func (s *spare) take() *instance {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	run := s.instance
+	s.instance = nil
+	return run
+}
+
+func (s *spare) refill(p *Program) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wanted && s.instance == nil && p.host.base.Err() == nil {
+		s.instance = p.start()
+	}
+}
+
+func (s *spare) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wanted = false
+	if s.instance != nil {
+		s.instance.drop()
+		s.instance = nil
+	}
+}
