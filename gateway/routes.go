@@ -7,9 +7,10 @@ import (
 	"connectrpc.com/connect"
 	"connectrpc.com/grpchealth"
 	"connectrpc.com/grpcreflect"
-	"github.com/sandgate/sandgate/gateway/quota"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/sandgate/sandgate/gateway/quota"
 )
 
 // route is one path that is served under the bounds of an RPC.
