@@ -4,20 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sandgate/sandgate/fileserver"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/gateway/failpoint"
 	"github.com/sandgate/sandgate/gateway/journal"
 )
+
+// wasmFolder is where compiled programs are kept, in the state's folder.
+const wasmFolder = "wasm"
 
 // openServer registers every service and opens the port.
 func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 	g.calls = journal.New(ctx, journal.Options{Store: g.keys.db, Logger: g.log})
 	g.undo.add("close the journal", g.calls.Drain) // the server has, unless it was not made
 	failpoint.Reach(failpoint.StartJournal)
-	registry, err := newRegistry(g.sessions, g.keys.gate, g.calls, g.ledger)
+	documents := fileserver.NewDocuments(fileserver.New(g.sessions), filepath.Join(g.cfg.StateDir, wasmFolder))
+	g.undo.add("close the readers of documents", func(context.Context) error { return documents.Close() })
+	registry, err := newRegistry(g.sessions, g.keys.gate, g.calls, g.ledger, documents)
 	if err != nil {
 		return err
 	}

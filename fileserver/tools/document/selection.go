@@ -39,7 +39,7 @@ func ParseSelection(text string) (Selection, error) {
 			name, area, _ := strings.Cut(item, "!")
 			s.names = append(s.names, Named{Name: strings.Trim(name, "'"), Area: area})
 		case from < 1 || to < from:
-			return Selection{}, fmt.Errorf("%q is no range of parts: they count from 1", item)
+			return Selection{}, fmt.Errorf("%w: %q; parts count from 1", ErrSelection, item)
 		default:
 			s.ranges = append(s.ranges, numbers{first: from, last: to})
 		}
