@@ -140,9 +140,11 @@ func (d *Documents) ReadDocument(ctx context.Context, req *sandgatev1.ReadDocume
 	return res, nil
 }
 
-// errLarge is for a document that is too large to be read.
-var errLarge = guestrpc.NewError(connect.CodeFailedPrecondition, fmt.Errorf("the document has more than %d MiB", maxDocument>>20),
-	"DOCUMENT_TOO_LARGE", "Read it with a program of your own, such as python_run, or read ranges of it with file_read.")
+// tooLong is the error for a document that is too large to be read.
+func tooLong(size int64) error {
+	return guestrpc.NewError(connect.CodeFailedPrecondition, fmt.Errorf("the document has %d bytes, and no more than %d are read", size, maxDocument),
+		"DOCUMENT_TOO_LARGE", "Read it with a program of your own, such as python_run, or read ranges of it with file_read.")
+}
 
 // fetch returns the document.
 func (d *Documents) fetch(ctx context.Context, req *sandgatev1.ReadDocumentRequest) ([]byte, error) {
@@ -150,7 +152,7 @@ func (d *Documents) fetch(ctx context.Context, req *sandgatev1.ReadDocumentReque
 	ask := &sandgatev1.DownloadRequest{SessionId: req.GetSessionId(), Path: req.GetPath()}
 	err := d.files.Download(ctx, ask, func(piece *sandgatev1.DownloadResponse) error {
 		if piece.GetTotalSize() > maxDocument {
-			return errLarge
+			return tooLong(piece.GetTotalSize())
 		}
 		data.Grow(int(piece.GetTotalSize())) // of the first piece; the others have none
 		data.Write(piece.GetData())
