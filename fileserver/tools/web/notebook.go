@@ -3,7 +3,10 @@ package web
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/sandgate/sandgate/fileserver/tools/document"
@@ -59,7 +62,8 @@ func (l *lines) UnmarshalJSON(data []byte) error {
 func Notebook(in *document.Input, out *document.Output) error {
 	text, _ := document.UTF8(in.Data)
 	var book notebook
-	if err := json.Unmarshal([]byte(text), &book); err != nil {
+	var odd *json.UnmarshalTypeError // a value that is not of its type is left out
+	if err := json.Unmarshal([]byte(text), &book); err != nil && !errors.As(err, &odd) {
 		return document.Damaged("no notebook: %w", err)
 	}
 	cells := book.Cells
@@ -109,8 +113,8 @@ func (c cell) text(language string) string {
 	case "raw":
 		return document.Code("", source)
 	}
-	for name, data := range c.Attachments {
-		source += fmt.Sprintf("\n\n(attachment %s, %d bytes with its encoding)", name, len(data))
+	for _, name := range slices.Sorted(maps.Keys(c.Attachments)) {
+		source += fmt.Sprintf("\n\n(attachment %s, %d bytes with its encoding)", name, len(c.Attachments[name]))
 	}
 	return source
 }

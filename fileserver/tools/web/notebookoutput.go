@@ -17,7 +17,7 @@ type output struct {
 	Stream    string                     `json:"name"`
 	Name      string                     `json:"ename"`
 	Value     string                     `json:"evalue"`
-	Traceback lines                      `json:"traceback"`
+	Traceback []string                   `json:"traceback"`
 	Data      map[string]json.RawMessage `json:"data"`
 	// Format 3 has the data by short names beside the others; text is also a stream's.
 	Text       lines `json:"text"`
@@ -36,7 +36,7 @@ func (o output) text() string {
 	case "stream":
 		return labelled(strings.TrimSpace("Output "+o.Stream), string(o.Text))
 	case "error", "pyerr":
-		return labelled("Error "+o.Name+": "+o.Value, string(o.Traceback))
+		return labelled("Error "+o.Name+": "+o.Value, strings.Join(o.Traceback, "\n"))
 	}
 	data := make(map[string]string)
 	for kind, content := range o.Data {
