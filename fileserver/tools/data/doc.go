@@ -1,0 +1,2 @@
+// Package data reads documents that are data: tables, JSON, plain text, databases and archives.
+package data
