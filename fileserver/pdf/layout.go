@@ -4,16 +4,14 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
-// The layout of a page: glyphs become cells, cells become lines, and lines that share columns become tables.
+// The layout of a page: words become cells, cells become lines, and lines that share columns become tables.
 // The order is the one in which the page draws its text, which is how programs that set several columns write
 // them: one after the other.
 
 const (
-	// cellGap is the gap between two cells of a line, in heights of a glyph; a space is a third of one.
+	// cellGap is the gap between two cells of a line, in heights of a word; a space is a third of one.
 	cellGap = 1.1
 	// sameLine is how far the baselines of a line's cells may be apart, in heights.
 	sameLine = 0.45
@@ -35,9 +33,9 @@ type line struct {
 	baseline, height float64
 }
 
-// layOut makes Markdown of the glyphs of a page.
-func layOut(glyphs []glyph) string {
-	lines := toLines(glyphs)
+// layOut makes Markdown of the words of a page.
+func layOut(words []word) string {
+	lines := toLines(words)
 	pitch := pitchOf(lines)
 	var b strings.Builder
 	parted := true // by a blank line from what is next
@@ -65,62 +63,43 @@ func layOut(glyphs []glyph) string {
 	return strings.TrimSpace(b.String())
 }
 
-// toLines gathers glyphs into lines.
-func toLines(glyphs []glyph) []*line {
-	var (
-		lines   []*line
-		current *line
-		space   bool // a space is due before the next glyph
-	)
-	for _, g := range glyphs {
-		if g.isSpace() {
-			space = true
-			continue
+// toLines gathers words into lines.
+func toLines(words []word) []*line {
+	var lines []*line
+	for _, w := range words {
+		if n := len(lines); n == 0 || !lines[n-1].takes(w) {
+			lines = append(lines, &line{baseline: w.bottom})
 		}
-		if !unicode.IsGraphic(g.char) {
-			continue
-		}
-		if current == nil || !current.takes(g) {
-			current = &line{baseline: g.bottom, height: max(g.top-g.bottom, 1)}
-			lines = append(lines, current)
-			space = false
-		}
-		current.add(g, space)
-		space = false
+		lines[len(lines)-1].add(w)
 	}
 	return lines
 }
 
-// takes tells whether a glyph goes on with the line.
-func (l *line) takes(g glyph) bool {
+// takes tells whether a word goes on with the line.
+func (l *line) takes(w word) bool {
 	last := l.cells[len(l.cells)-1]
-	height := max(l.height, g.top-g.bottom)
-	overlaps := g.bottom < l.baseline+l.height && g.top > l.baseline // a comma, a raised number
-	return (math.Abs(g.bottom-l.baseline) <= sameLine*height || overlaps) && g.left >= last.right-height
+	height := max(l.height, w.top-w.bottom)
+	overlaps := w.bottom < l.baseline+l.height && w.top > l.baseline // a raised number
+	return (math.Abs(w.bottom-l.baseline) <= sameLine*height || overlaps) && w.left >= last.right-height
 }
 
-func (l *line) add(g glyph, space bool) {
+// add puts a word behind what the line has: into its last cell, or into one of its own after a wide gap.
+func (l *line) add(w word) {
+	l.height = max(l.height, w.top-w.bottom, 1)
 	if n := len(l.cells); n > 0 {
 		last := l.cells[n-1]
-		gap, bullet := g.left-last.right, n == 1 && strings.ContainsAny(last.text.String(), bullets) && last.text.Len() <= utf8.UTFMax
-		if bullet || gap <= cellGap*max(l.height, g.top-g.bottom) {
-			if space || bullet {
-				last.text.WriteByte(' ')
-			}
-			last.text.WriteRune(g.char)
-			last.right = max(last.right, g.right)
-			l.grow(g)
+		gap, bullet := w.left-last.right, n == 1 && strings.Contains(bullets, last.text.String())
+		if bullet || gap <= cellGap*l.height {
+			last.text.WriteByte(' ')
+			last.text.WriteString(w.text)
+			last.right = max(last.right, w.right)
 			return
 		}
 	}
-	next := &cell{left: g.left, right: g.right}
-	next.text.WriteRune(g.char)
+	next := &cell{left: w.left, right: w.right}
+	next.text.WriteString(w.text)
 	l.cells = append(l.cells, next)
-	l.grow(g)
 }
-
-// grow notes how high the line's glyphs are. A descender does not lower its baseline by much.
-func (l *line) grow(g glyph) { l.height = max(l.height, min(g.top-g.bottom, 4*l.height)) }
 
 // pitchOf returns the usual distance of two lines' baselines.
 func pitchOf(lines []*line) float64 {

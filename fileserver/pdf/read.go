@@ -95,5 +95,5 @@ func (f *file) text(page int) string {
 		return ""
 	}
 	defer f.call("FPDFText_ClosePage", text)
-	return layOut(f.glyphs(text))
+	return layOut(f.words(text))
 }
