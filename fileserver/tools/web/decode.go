@@ -26,11 +26,18 @@ func decode(data []byte, label string) (text, encoding string) {
 	case bytes.ContainsFunc(data, beyondASCII) && utf8.Valid(data):
 		return document.UTF8(data)
 	}
-	decoded, err := found.NewDecoder().Bytes(data)
-	if err != nil {
-		return document.UTF8(data)
+	return decodeLabel(data, name), name
+}
+
+// decodeLabel returns a text of bytes that are of an encoding for sure.
+func decodeLabel(data []byte, label string) string {
+	if found, _ := charset.Lookup(label); found != nil {
+		if decoded, err := found.NewDecoder().Bytes(data); err == nil {
+			return strings.ToValidUTF8(string(decoded), "\uFFFD")
+		}
 	}
-	return strings.ToValidUTF8(string(decoded), "\uFFFD"), name
+	text, _ := document.UTF8(data)
+	return text
 }
 
 func beyondASCII(r rune) bool { return r >= utf8.RuneSelf }

@@ -15,6 +15,8 @@ const (
 	maxXMLDepth = 1000
 	// maxXMLIndent bounds how deep that is shown by spaces; deeper lines begin with their depth.
 	maxXMLIndent = 24
+	// maxPathName bounds each element's name in a part's title, in bytes.
+	maxPathName = 60
 	// maxLines and maxBytes bound a part.
 	maxLines = 400
 	maxBytes = 32 << 10
@@ -163,7 +165,7 @@ func (o *outline) write(depth int, text string) error {
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		if o.lines == 0 {
-			o.path = strings.Join(o.names[:min(depth, len(o.names), maxXMLIndent)], " > ")
+			o.path = pathOf(o.names[:min(depth, len(o.names), maxXMLIndent)])
 		}
 		o.part.WriteString(indent + strings.TrimRight(line, " \t\r") + "\n")
 		if o.lines++; o.lines >= maxLines || o.part.Len() >= maxBytes {
@@ -173,6 +175,15 @@ func (o *outline) write(depth int, text string) error {
 		}
 	}
 	return nil
+}
+
+// pathOf returns a bounded line of the elements that a part begins in.
+func pathOf(names []string) string {
+	short := make([]string, len(names))
+	for i, name := range names {
+		short[i] = name[:min(len(name), maxPathName)]
+	}
+	return strings.ToValidUTF8(strings.Join(short, " > "), "")
 }
 
 // give gives out the part.
