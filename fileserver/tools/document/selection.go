@@ -75,6 +75,27 @@ func (s Selection) Named(name string) (Named, bool) {
 	return Named{}, false
 }
 
+// Areas returns the areas that were asked for of the nth part, which the document calls name: none where all
+// of it is wanted.
+func (s Selection) Areas(n int, name string) []string {
+	for _, r := range s.ranges {
+		if r.first <= n && n <= r.last {
+			return nil
+		}
+	}
+	var areas []string
+	for _, named := range s.names {
+		if name == "" || !strings.EqualFold(named.Name, name) {
+			continue
+		}
+		if named.Area == "" {
+			return nil
+		}
+		areas = append(areas, named.Area)
+	}
+	return areas
+}
+
 // Last returns the number of the last part that is wanted by number, zero where the document must be read
 // to its end.
 func (s Selection) Last() int {
