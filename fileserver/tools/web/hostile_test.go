@@ -61,7 +61,7 @@ func TestDamaged(t *testing.T) {
 		{"a notebook that is no JSON", ".ipynb", []byte(`{"cells":`), "", "no notebook"},
 		{"another JSON document", ".ipynb", []byte(`{"a":1}`), "", "no notebook"},
 		{"a notebook of odd values", ".ipynb", []byte(`{"nbformat":4,"metadata":{"title":7},"cells":[{"cell_type":"markdown","source":"kept"}]}`), "kept", ""},
-		{"XML that ends early", ".xml", []byte("<a><b>text"), "b: text", "EOF"},
+		{"XML that ends early", ".xml", []byte("<a><b>text"), "b: text", "is not ended"},
 		{"XML whose ends do not match", ".xml", []byte("<a><b>text</a></b>"), "b: text", "ended where it is not open"},
 		{"XML that is nested deep", ".xml", []byte(strings.Repeat("<a>", 5000)), "(depth 999) a", "nested deeper"},
 		{"XML of nothing", ".xml", nil, "", "no element"},
