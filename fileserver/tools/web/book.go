@@ -113,6 +113,7 @@ func (b *book) navigation(name string) {
 				b.entitle(name, link, title)
 				link = ""
 			}
+		default:
 		}
 	}
 }

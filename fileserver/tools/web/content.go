@@ -17,6 +17,7 @@ func (c *converter) skip(name string) {
 			if end, _ := c.tokens.TagName(); string(end) == name {
 				return
 			}
+		default:
 		}
 	}
 }

@@ -73,6 +73,10 @@ func (c *converter) startText(token html.Token) bool {
 	case "img", "image":
 		c.image(attribute(token, "alt"), strings.TrimSpace(attribute(token, "src")))
 	case "a":
+		if attribute(token, "role") == "doc-noteref" || attribute(token, "epub:type") == "noteref" {
+			c.startLink(noteLink)
+			break
+		}
 		c.startLink(attribute(token, "href"))
 	case "code", "tt", "kbd", "samp":
 		if c.pre != nil {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -52,12 +53,12 @@ func (f *flow) pop(kind containerKind) {
 		f.beyond--
 		return
 	}
-	for i := len(f.stack) - 1; i >= 0; i-- {
-		if f.stack[i].kind == kind {
+	for i, open := range slices.Backward(f.stack) {
+		if open.kind == kind {
 			f.stack = f.stack[:i]
 			return
 		}
-		if kind == item && f.stack[i].kind == list {
+		if kind == item && open.kind == list {
 			return // an item is not ended from within a list in it
 		}
 	}
@@ -83,47 +84,56 @@ func (f *flow) item(marker string) {
 
 // block writes a block, with what the containers that are open put before its lines.
 func (f *flow) block(text string) {
-	between, first, rest, begins := f.prefixes()
+	p := f.prefixes()
 	switch {
 	case f.text.Len() == 0:
-	case begins && f.inItem:
+	case p.begins && f.inItem:
 		f.text.WriteByte('\n')
 	default:
-		f.text.WriteString("\n" + strings.TrimRight(between, " ") + "\n")
+		f.text.WriteString("\n" + strings.TrimRight(p.between, " ") + "\n")
 	}
 	f.inItem = len(f.stack) > 0 && f.stack[len(f.stack)-1].kind == item
-	prefix := first
+	prefix := p.first
 	for line := range strings.Lines(strings.TrimRight(text, "\n")) {
 		if strings.TrimSpace(line) == "" {
 			prefix = strings.TrimRight(prefix, " ")
 		}
 		f.text.WriteString(prefix + line)
-		prefix = rest
+		prefix = p.rest
 	}
 }
 
-// prefixes returns what stands before the empty line between two blocks, before a block's first line and
-// before its others, and whether the block is an item's first.
-func (f *flow) prefixes() (between, first, rest string, begins bool) {
+// prefixes are what the containers that are open put before a block's lines.
+type prefixes struct {
+	between string // before the empty line that parts the block from the one above
+	first   string
+	rest    string // before the lines after the first
+	begins  bool   // the block begins an item, in a list that has been begun
+}
+
+// prefixes returns what stands before the next block, which uses the containers that are open.
+func (f *flow) prefixes() prefixes {
+	var p prefixes
 	within := false
 	for i := range f.stack[:min(len(f.stack), maxIndent)] {
 		c := &f.stack[i]
-		now, later := "", ""
 		within = within || c.used && c.kind != quotation
-		switch {
-		case c.kind == quotation:
+		now, later := "", ""
+		switch c.kind {
+		case quotation:
 			now, later = "> ", "> "
-		case c.kind == item:
+		case item:
 			later = strings.Repeat(" ", len(c.marker))
 			now = later
 			if !c.used {
-				now, begins = c.marker, within
+				now, p.begins = c.marker, within
 			}
+		case list:
 		}
 		if c.used {
-			between += later
+			p.between += later
 		}
-		first, rest, c.used = first+now, rest+later, true
+		p.first, p.rest, c.used = p.first+now, p.rest+later, true
 	}
-	return between, first, rest, begins
+	return p
 }

@@ -27,6 +27,9 @@ func (s style) mark() string {
 	}
 }
 
+// noteLink is a link that leads to a note.
+const noteLink = "^"
+
 // A run is the text of one block, as it grows. White space in it is one space, as in HTML.
 type run struct {
 	text  []byte
@@ -142,7 +145,11 @@ func (r *run) endLink() {
 	text := strings.TrimSpace(string(r.text[r.start-1:]))
 	r.text = r.text[:r.start-1]
 	if text != "" {
-		r.text = append(r.text, "["+text+"]("+r.link+")"...)
+		if r.link == noteLink {
+			r.text = append(r.text, "[^"+text+"]"...)
+		} else {
+			r.text = append(r.text, "["+text+"]("+r.link+")"...)
+		}
 	}
 	r.link, r.start = "", 0
 }

@@ -61,6 +61,7 @@ func convert(text string, xml bool) page {
 		case html.EndTagToken:
 			name, _ := c.tokens.TagName()
 			c.stop(string(name))
+		case html.CommentToken, html.DoctypeToken:
 		}
 	}
 }

@@ -121,11 +121,11 @@ func (c cell) text(language string) string {
 
 // code returns code and what it put out.
 func (c cell) code(language, source string) string {
-	text := document.Code(strings.Map(word, language), source)
+	texts := []string{document.Code(strings.Map(word, language), source)}
 	for _, output := range c.Outputs {
 		if shown := output.text(); shown != "" {
-			text += "\n\n" + shown
+			texts = append(texts, shown)
 		}
 	}
-	return text
+	return strings.Join(texts, "\n\n")
 }

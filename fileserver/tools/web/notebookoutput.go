@@ -15,11 +15,12 @@ import (
 type output struct {
 	Type      string                     `json:"output_type"`
 	Stream    string                     `json:"name"`
+	Stream3   string                     `json:"stream"`
 	Name      string                     `json:"ename"`
 	Value     string                     `json:"evalue"`
 	Traceback []string                   `json:"traceback"`
 	Data      map[string]json.RawMessage `json:"data"`
-	// Format 3 has the data by short names beside the others; text is also a stream's.
+	// Format 3 has the data by short names beside the others, and a stream's name by another; text is also a stream's.
 	Text       lines `json:"text"`
 	HTML       lines `json:"html"`
 	PNG        lines `json:"png"`
@@ -34,7 +35,7 @@ type output struct {
 func (o output) text() string {
 	switch o.Type {
 	case "stream":
-		return labelled(strings.TrimSpace("Output "+o.Stream), string(o.Text))
+		return labelled(strings.TrimSpace("Output "+o.Stream+o.Stream3), string(o.Text))
 	case "error", "pyerr":
 		return labelled("Error "+o.Name+": "+o.Value, strings.Join(o.Traceback, "\n"))
 	}

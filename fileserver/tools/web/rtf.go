@@ -48,6 +48,7 @@ type paragraph struct {
 type aside struct {
 	converter *converter
 	paragraph paragraph
+	inNote    bool
 }
 
 // A rtfReader makes Markdown of an RTF document's tokens.
@@ -70,6 +71,7 @@ type rtfReader struct {
 	begun     bool            // the group has just begun
 	collected strings.Builder // of a property, an instruction or a marker
 	notes     []string        // footnotes, headers and footers
+	inNote    bool            // the text is a note's
 	numbered  int             // footnotes among them
 }
 

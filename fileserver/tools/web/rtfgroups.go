@@ -21,7 +21,7 @@ func (r *rtfReader) destination(word string, special bool) bool {
 	if r.group.to == ignored && word != "ud" {
 		return true
 	}
-	to := body
+	var to destination
 	switch word {
 	case "fonttbl":
 		to = fontTable
@@ -122,8 +122,13 @@ func (r *rtfReader) beginField() {
 	}
 }
 
-// noteMark returns what marks the note that is being read, or the next one.
-func (r *rtfReader) noteMark() string { return fmt.Sprintf("[^%d]", r.numbered) }
+// noteMark returns what marks the note that is being read, or in the text the next one.
+func (r *rtfReader) noteMark() string {
+	if r.inNote {
+		return fmt.Sprintf("[^%d]", r.numbered)
+	}
+	return fmt.Sprintf("[^%d]", r.numbered+1)
+}
 
 // beginAside begins a note, whose text stands apart from the text that it is in.
 func (r *rtfReader) beginAside(word string) {
@@ -132,11 +137,13 @@ func (r *rtfReader) beginAside(word string) {
 		return
 	}
 	if word == "footnote" {
+		if mark := r.noteMark(); !bytes.HasSuffix(r.run.text, []byte(mark)) {
+			r.run.atom(mark)
+		}
 		r.numbered++
-		r.run.atom(r.noteMark())
 	}
-	r.group.property, r.group.aside, r.group.style = word, &aside{r.converter, r.paragraph}, 0
-	r.converter, r.paragraph = &converter{flow: &flow{}}, paragraph{}
+	r.group.property, r.group.aside, r.group.style = word, &aside{r.converter, r.paragraph, r.inNote}, 0
+	r.converter, r.paragraph, r.inNote = &converter{flow: &flow{}}, paragraph{}, true
 }
 
 // endAside ends a note.
@@ -144,16 +151,16 @@ func (r *rtfReader) endAside(ended group) {
 	r.endParagraph()
 	r.endTable()
 	r.endSection("")
-	text := r.page.text()
-	r.converter, r.paragraph = ended.aside.converter, ended.aside.paragraph
+	text, mark := r.page.text(), r.noteMark()
+	r.converter, r.paragraph, r.inNote = ended.aside.converter, ended.aside.paragraph, ended.aside.inNote
 	if text == "" {
 		return
 	}
 	label := "(" + ended.property + ") "
 	if ended.property == "footnote" {
-		label = r.noteMark() + ": "
+		label = mark + ": "
 	}
-	r.notes = append(r.notes, label+strings.TrimSpace(strings.TrimPrefix(text, r.noteMark())))
+	r.notes = append(r.notes, label+strings.TrimSpace(strings.TrimPrefix(text, mark)))
 }
 
 // numberedPage returns the encoding of a Windows or DOS code page, empty if it is not known.
