@@ -90,47 +90,57 @@ func separatorName(separator byte) string {
 	}
 }
 
-// sniff guesses the separator: the one by which the most of the first records have as many fields as one
-// another, and then the one that makes the most fields. A file of one column has commas. It fails where
-// fewer than half of the records agree, or where they have more fields than a table has.
+// sniff guesses the separator: the one by which the most of the first records agree, and then the one that
+// makes the most fields. A file of one column has commas. It fails where fewer than half of the records
+// agree, or where they have more fields than a table has.
 func sniff(text, ending string) (byte, bool) {
 	sample := text[:min(len(text), sampleBytes)]
 	if end := strings.LastIndexAny(sample, "\r\n"); len(sample) < len(text) && end > 0 {
 		sample = sample[:end]
 	}
-	best, bestAgree, bestFields, records := byte(','), 0, 1, 0
+	best, bestShare, bestFields := byte(','), 0, 1
 	for _, separator := range []byte{',', ';', '\t', '|'} {
-		fields, agree, of := commonest(newCSVParser(sample, separator))
-		records = max(records, of)
+		fields, share := agreement(newCSVParser(sample, separator))
 		if fields < 2 {
 			continue
 		}
 		if separator == '\t' && (strings.EqualFold(ending, ".tsv") || strings.EqualFold(ending, ".tab")) {
-			return separator, true
+			return separator, fields <= maxColumns
 		}
-		if share, top := agree*sampleRecords/of, bestAgree; share > top || share == top && fields > bestFields {
-			best, bestAgree, bestFields = separator, share, fields
+		if share > bestShare || share == bestShare && fields > bestFields {
+			best, bestShare, bestFields = separator, share, fields
 		}
 	}
 	oneColumn := bestFields == 1
-	return best, bestFields <= maxColumns && (oneColumn || bestAgree >= sampleRecords/2)
+	return best, bestFields <= maxColumns && (oneColumn || bestShare >= 50)
 }
 
-// commonest returns the number of fields that the most of the first records have, how many have it, and
-// how many records there are.
-func commonest(records *csvParser) (fields, agree, of int) {
+// agreement returns how many fields the first records have, and how many percent of them agree on it: they
+// have as many as the most have, or some fewer than the head, as where empty fields at the end are left out.
+func agreement(records *csvParser) (fields, share int) {
 	counts := make(map[int]int)
+	head, of := 0, 0
 	for ; of < sampleRecords; of++ {
 		row, ok := records.record()
 		if !ok {
 			break
 		}
+		if of == 0 {
+			head = len(row)
+		}
 		counts[len(row)]++
 	}
+	agree, within := 0, 0
 	for n, count := range counts {
 		if count > agree || count == agree && n > fields {
 			fields, agree = n, count
 		}
+		if 1 < n && n <= head {
+			within += count
+		}
 	}
-	return fields, agree, of
+	if within > agree {
+		fields, agree = head, within
+	}
+	return fields, agree * 100 / max(of, 1)
 }

@@ -56,7 +56,9 @@ func SQLite(in *document.Input, out *document.Output) error {
 func (f *sqliteFile) describe(out *document.Output) {
 	out.Property("page_size", strconv.Itoa(f.pageSize))
 	out.Property("encoding", map[uint32]string{2: "utf-16le", 3: "utf-16be"}[f.encoding])
-	out.Property("user_version", strconv.FormatUint(uint64(binary.BigEndian.Uint32(f.data[60:])), 10))
+	if version := binary.BigEndian.Uint32(f.data[60:]); version != 0 {
+		out.Property("user_version", strconv.FormatUint(uint64(version), 10))
+	}
 	if f.wal {
 		out.Property("note", "the database is in WAL mode: newer changes may be in the -wal file beside it, which is not seen here")
 	}

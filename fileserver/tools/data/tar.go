@@ -36,7 +36,7 @@ func Tar(in *document.Input, out *document.Output) error {
 	return listTar(p, tar.NewReader(from))
 }
 
-// isTar tells whether a block is a header of a tar archive, by its sum, or the end of an empty one.
+// isTar tells whether a block is a header of a tar archive, by its sum.
 func isTar(block []byte) bool {
 	if len(block) < tarBlock {
 		return false
@@ -49,7 +49,7 @@ func isTar(block []byte) bool {
 		sum += int64(c)
 	}
 	said, err := strconv.ParseInt(strings.Trim(string(block[148:156]), " \x00"), 8, 64)
-	return err == nil && said == sum || sum == 8*' ' && block[148] == 0
+	return err == nil && said == sum
 }
 
 // listTar gives out the entries of an archive.
@@ -138,13 +138,14 @@ func beginning(head []byte, size string) string {
 	note := fmt.Sprintf("A compressed file of %s bytes, which is no archive.", size)
 	text, _, err := decode(head)
 	if err != nil {
-		return note + " It is " + err.Error() + "."
+		return note + " It is " + strings.TrimPrefix(err.Error(), document.ErrFormat.Error()+": ") + "."
 	}
-	if len(head) == firstBytes {
-		if end := strings.LastIndexByte(text, '\n'); end > 0 {
-			text = text[:end]
+	shown := text
+	_ = eachBlock(text, 1, maxLines, func(_, last int, block string) error {
+		if shown = block; len(block) < len(text) || len(head) == firstBytes {
+			note += fmt.Sprintf(" Its first %d lines:", last)
 		}
-		note += fmt.Sprintf(" Its first %d lines:", countLines(text))
-	}
-	return note + "\n\n" + document.Code("", text)
+		return document.ErrEnough
+	})
+	return note + "\n\n" + document.Code("", shown)
 }
