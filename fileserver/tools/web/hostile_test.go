@@ -91,8 +91,8 @@ func TestBombs(t *testing.T) {
 	zeros := strings.Repeat("\x00", 129<<20)
 	bomb := archive(t, "META-INF/container.xml", containerXML, "a/b.opf", packageOPF, "a/one.xhtml", zeros, "t wo.xhtml", "<p>third")
 	reply := read(t, web.EPUB, bomb, "")
-	if !strings.Contains(reply.Error, "more than 128 MiB") || reply.Damaged {
-		t.Errorf("the error is %q, damaged %t", reply.Error, reply.Damaged)
+	if !strings.Contains(reply.Error, "more than 128 MiB") || reply.Reason == document.ReasonDamaged {
+		t.Errorf("the error is %q, reason %q", reply.Error, reply.Reason)
 	}
 }
 
