@@ -27,33 +27,36 @@ func TestMain(m *testing.M) {
 
 func updating() bool { return flag.Lookup("update").Value.String() == "true" }
 
-var readers = map[string]document.Reader{".docx": office.Word, ".xlsx": office.Excel, ".pptx": office.PowerPoint}
+// readerOf returns the reader of a document by the ending of its name.
+func readerOf(name string) document.Reader {
+	return map[string]document.Reader{".docx": office.Word, ".xlsx": office.Excel, ".pptx": office.PowerPoint}[filepath.Ext(name)]
+}
 
 // read reads a document as the program does.
-func read(t testing.TB, reader document.Reader, data []byte, parts string) (document.Reply, error) {
-	t.Helper()
+func read(tb testing.TB, reader document.Reader, data []byte, parts string) (document.Reply, error) {
+	tb.Helper()
 	selection, err := document.ParseSelection(parts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	out := document.NewOutput(document.Request{Limit: 1 << 20})
 	readErr := reader(&document.Input{Data: data, Parts: selection}, out)
 	var written bytes.Buffer
 	if err := out.Write(&written, "test", readErr); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var reply document.Reply
 	if err := json.Unmarshal(written.Bytes(), &reply); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return reply, readErr
 }
 
-func load(t testing.TB, name string) []byte {
-	t.Helper()
+func load(tb testing.TB, name string) []byte {
+	tb.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return data
 }
@@ -82,7 +85,7 @@ func TestDocuments(t *testing.T) {
 		"sales.xlsx": "1,2,Empty,Long!A1099:B1101",
 	} {
 		t.Run(name, func(t *testing.T) {
-			reply, err := read(t, readers[filepath.Ext(name)], load(t, name), parts)
+			reply, err := read(t, readerOf(name), load(t, name), parts)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -124,7 +127,7 @@ func TestSelections(t *testing.T) {
 		{"sales.xlsx", "Long", "Long!A1:B500 Long!A501:B1000 Long!A1001:B1101", "| 1101 | 1100 | 1210000 |", "Item"},
 	} {
 		t.Run(test.file+" "+test.parts, func(t *testing.T) {
-			reply, err := read(t, readers[filepath.Ext(test.file)], load(t, test.file), test.parts)
+			reply, err := read(t, readerOf(test.file), load(t, test.file), test.parts)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -167,28 +170,28 @@ func TestHeadIsRepeated(t *testing.T) {
 }
 
 // pack makes an archive of files, by their names.
-func pack(t testing.TB, files map[string]string) []byte {
-	t.Helper()
+func pack(tb testing.TB, files map[string]string) []byte {
+	tb.Helper()
 	var made bytes.Buffer
 	to := zip.NewWriter(&made)
 	for name, text := range files {
 		file, err := to.Create(name)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if _, err := file.Write([]byte(text)); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	if err := to.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return made.Bytes()
 }
 
-func wordOf(t testing.TB, body string) []byte {
-	t.Helper()
-	return pack(t, map[string]string{"word/document.xml": `<w:document xmlns:w="w"><w:body>` + body + `</w:body></w:document>`})
+func wordOf(tb testing.TB, body string) []byte {
+	tb.Helper()
+	return pack(tb, map[string]string{"word/document.xml": `<w:document xmlns:w="w"><w:body>` + body + `</w:body></w:document>`})
 }
 
 func TestDamaged(t *testing.T) {
@@ -259,21 +262,21 @@ func TestOldFormats(t *testing.T) {
 }
 
 // unpack returns the files of a document.
-func unpack(t testing.TB, data []byte) map[string]string {
-	t.Helper()
+func unpack(tb testing.TB, data []byte) map[string]string {
+	tb.Helper()
 	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	files := make(map[string]string)
 	for _, file := range archive.File {
 		from, err := file.Open()
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		var text bytes.Buffer
 		if _, err := text.ReadFrom(from); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		files[file.Name] = text.String()
 	}

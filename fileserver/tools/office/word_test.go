@@ -18,20 +18,28 @@ func TestWordText(t *testing.T) {
 		return `<w:p><w:pPr><w:numPr><w:ilvl w:val="` + level + `"/><w:numId w:val="` + id + `"/></w:numPr></w:pPr><w:r><w:t>` + text + `</w:t></w:r></w:p>`
 	}
 	for _, test := range []struct{ name, body, want string }{
-		{"lists", item("1", "0", "a") + item("1", "1", "b") + item("1", "1", "c") + item("1", "0", "d") + item("1", "1", "e") + item("2", "0", "f"),
-			"I. a\n   I.1 b\n   I.2 c\nII. d\n   II.1 e\nI. f"},
+		{
+			"lists", item("1", "0", "a") + item("1", "1", "b") + item("1", "1", "c") + item("1", "0", "d") + item("1", "1", "e") + item("2", "0", "f"),
+			"I. a\n   I.1 b\n   I.2 c\nII. d\n   II.1 e\nI. f",
+		},
 		{"an end that was deleted", `<w:p><w:pPr><w:rPr><w:del/></w:rPr></w:pPr><w:r><w:t>one </w:t></w:r><w:del><w:r><w:delText>x</w:delText></w:r></w:del></w:p><w:p><w:r><w:t>line</w:t></w:r></w:p>`, "one line"},
 		{"moved", `<w:p><w:moveFrom><w:r><w:t>from</w:t></w:r></w:moveFrom><w:moveTo><w:r><w:t>to</w:t></w:r></w:moveTo></w:p>`, "to"},
 		{"a deleted row", `<w:tbl><w:tr><w:tc><w:p><w:r><w:t>a</w:t></w:r></w:p></w:tc></w:tr><w:tr><w:trPr><w:del/></w:trPr><w:tc><w:p><w:r><w:t>b</w:t></w:r></w:p></w:tc></w:tr></w:tbl>`, "| a |\n| --- |"},
-		{"a field", `<w:p><w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText> HYPERLINK "https://example.org/a b" </w:instrText></w:r><w:r><w:fldChar w:fldCharType="separate"/></w:r><w:r><w:t>text</w:t></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r><w:r><w:t xml:space="preserve"> after</w:t></w:r></w:p>`,
-			"[text](<https://example.org/a b>) after"},
-		{"a box of text", `<w:p><w:r><w:t>around</w:t></w:r><w:r><mc:AlternateContent><mc:Choice><w:drawing><wps:wsp><wps:txbx><w:txbxContent><w:p><w:r><w:t>boxed</w:t></w:r></w:p></w:txbxContent></wps:txbx></wps:wsp></w:drawing></mc:Choice><mc:Fallback><w:pict><w:txbxContent><w:p><w:r><w:t>boxed</w:t></w:r></w:p></w:txbxContent></w:pict></mc:Fallback></mc:AlternateContent></w:r></w:p>`,
-			"around\n\nboxed"},
+		{
+			"a field", `<w:p><w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText> HYPERLINK "https://example.org/a b" </w:instrText></w:r><w:r><w:fldChar w:fldCharType="separate"/></w:r><w:r><w:t>text</w:t></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r><w:r><w:t xml:space="preserve"> after</w:t></w:r></w:p>`,
+			"[text](<https://example.org/a b>) after",
+		},
+		{
+			"a box of text", `<w:p><w:r><w:t>around</w:t></w:r><w:r><mc:AlternateContent><mc:Choice><w:drawing><wps:wsp><wps:txbx><w:txbxContent><w:p><w:r><w:t>boxed</w:t></w:r></w:p></w:txbxContent></wps:txbx></wps:wsp></w:drawing></mc:Choice><mc:Fallback><w:pict><w:txbxContent><w:p><w:r><w:t>boxed</w:t></w:r></w:p></w:txbxContent></w:pict></mc:Fallback></mc:AlternateContent></w:r></w:p>`,
+			"around\n\nboxed",
+		},
 		{"hidden", `<w:p><w:r><w:t xml:space="preserve">seen </w:t></w:r><w:r><w:rPr><w:vanish/></w:rPr><w:t>unseen</w:t></w:r></w:p>`, "seen [hidden: unseen]"},
 		{"marks and spaces", `<w:p><w:r><w:rPr><w:b/></w:rPr><w:t xml:space="preserve">bold </w:t></w:r><w:r><w:rPr><w:b w:val="0"/><w:i/></w:rPr><w:t>slanted</w:t></w:r><w:r><w:rPr><w:strike/></w:rPr><w:t>gone</w:t></w:r></w:p>`, "**bold** *slanted*~~gone~~"},
 		{"entities", `<!DOCTYPE x [<!ENTITY a "aaaa">]><w:p><w:r><w:t>&amp;lt; &#65;&#x42; &a; <![CDATA[<b>]]></w:t></w:r></w:p>`, "&lt; AB &a; <b>"},
-		{"an endnote and a picture of old", `<w:p><w:r><w:endnoteReference w:id="3"/></w:r><w:r><w:pict><v:shape alt="A boat"><v:imagedata r:id="r9"/></v:shape></w:pict></w:r></w:p>`,
-			"[^endnote-3]![A boat](word/media/b.png)\n\n[^endnote-3]: At sea."},
+		{
+			"an endnote and a picture of old", `<w:p><w:r><w:endnoteReference w:id="3"/></w:r><w:r><w:pict><v:shape alt="A boat"><v:imagedata r:id="r9"/></v:shape></w:pict></w:r></w:p>`,
+			"[^endnote-3]![A boat](word/media/b.png)\n\n[^endnote-3]: At sea.",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			data := pack(t, map[string]string{
