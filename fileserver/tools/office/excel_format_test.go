@@ -103,3 +103,27 @@ func TestTints(t *testing.T) {
 		}
 	}
 }
+
+func FuzzNumberFormat(f *testing.F) {
+	for _, code := range []string{`"$"#,##0.00;[Red]("$"#,##0.00)`, "[h]:mm:ss.00", "[>=5]0.0,,;General;@", "000\\-00", "# ?/?", "0.00E+00", "yyyy AM/PM"} {
+		f.Add(code, 1234.5)
+	}
+	f.Fuzz(func(t *testing.T, code string, value float64) {
+		format := parseFormat(code)
+		for _, exact := range []bool{true, false} {
+			// A number is hundreds of digits long at most, and what is around it as long as its format.
+			if text := format.show(value, exact); len(text) > 1_000+8*len(code) {
+				t.Errorf("%q shows %v with %d bytes", code, value, len(text))
+			}
+		}
+	})
+}
+
+func FuzzMoved(f *testing.F) {
+	f.Add("SUM($A1:B$2)*'x y'!C3&\"A1\"", 3, -1)
+	f.Fuzz(func(t *testing.T, formula string, rows, columns int) {
+		if got := moved(formula, rows%maxRow, columns%maxColumn); len(got) > 10*(len(formula)+1) {
+			t.Errorf("%q became %q", formula, got)
+		}
+	})
+}

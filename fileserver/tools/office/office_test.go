@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -64,18 +65,18 @@ func load(tb testing.TB, name string) []byte {
 // golden compares a text with a file.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name)
+	file := filepath.Join("testdata", name)
 	if updating() {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(path)
+	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatalf("%v; run with -update", err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s has changed (-want +got), run with -update if it should:\n%s", path, diff)
+		t.Errorf("%s has changed (-want +got), run with -update if it should:\n%s", file, diff)
 	}
 }
 
@@ -174,8 +175,14 @@ func pack(tb testing.TB, files map[string]string) []byte {
 	tb.Helper()
 	var made bytes.Buffer
 	to := zip.NewWriter(&made)
+	method := zip.Store // which is fast
+	for _, text := range files {
+		if len(text) > 1<<20 {
+			method = zip.Deflate
+		}
+	}
 	for name, text := range files {
-		file, err := to.Create(name)
+		file, err := to.CreateHeader(&zip.FileHeader{Name: name, Method: method})
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -283,24 +290,33 @@ func unpack(tb testing.TB, data []byte) map[string]string {
 	return files
 }
 
-// fuzz changes one file of a document, and not the archive, whose checksums would hide all else.
-func fuzz(f *testing.F, reader document.Reader, seeds ...string) {
+// fuzz changes one file of a document, and not the archive, whose checksums would hide all else. Large files,
+// which are of no more kinds than small ones, are left as they are.
+func fuzz(f *testing.F, reader document.Reader, seed string) {
 	f.Helper()
-	for _, seed := range seeds {
-		for name, text := range unpack(f, load(f, seed)) {
-			f.Add(name, text)
+	whole := unpack(f, load(f, seed))
+	var names []string
+	for name, text := range whole {
+		switch {
+		case path.Ext(name) != ".xml" && path.Ext(name) != ".rels", len(text) > 1<<15:
+			delete(whole, name)
+		case len(text) < 1<<13:
+			names = append(names, name)
 		}
 	}
-	whole := unpack(f, load(f, seeds[0]))
-	f.Fuzz(func(t *testing.T, name, text string) {
+	slices.Sort(names)
+	for i, name := range names {
+		f.Add(uint8(i), whole[name])
+	}
+	f.Fuzz(func(t *testing.T, which uint8, text string) {
 		files := maps.Clone(whole)
-		files[name] = text
+		files[names[int(which)%len(names)]] = text
 		if _, err := read(t, reader, pack(t, files), ""); err != nil && !errors.Is(err, document.ErrFormat) {
-			t.Errorf("%s: %v", name, err)
+			t.Error(err)
 		}
 	})
 }
 
 func FuzzWord(f *testing.F)       { fuzz(f, office.Word, "report.docx") }
-func FuzzExcel(f *testing.F)      { fuzz(f, office.Excel, "sales.xlsx", "formulas.xlsx") }
+func FuzzExcel(f *testing.F)      { fuzz(f, office.Excel, "sales.xlsx") }
 func FuzzPowerPoint(f *testing.F) { fuzz(f, office.PowerPoint, "slides.pptx") }
