@@ -144,12 +144,13 @@ func (c *chart) markdown() string {
 		rows = append(rows, row)
 	}
 	if len(rows) == 1 {
+		lines := []string{text}
 		for i, one := range c.series {
-			text += "\n- " + head[i+1] + ": " + cmp.Or(one.from, "no values")
+			lines = append(lines, "- "+head[i+1]+": "+cmp.Or(one.from, "no values"))
 		}
-		return text
+		return strings.Join(lines, "\n")
 	}
-	return text + "\n\n" + document.Table(rows)
+	return text + "\n\n" + strings.TrimSpace(document.Table(rows))
 }
 
 // diagram returns the texts of a diagram (SmartArt) as a list.

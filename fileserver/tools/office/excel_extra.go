@@ -104,7 +104,7 @@ func (b *workbook) loadExtra(one sheet, data []byte) (*extra, error) {
 // comments reads the notes on cells.
 func (b *workbook) comments(e *extra, file string) error {
 	var authors []string
-	return b.files.each(file, func(s *scanner, element string) error {
+	return b.files.each(file, func(s *scanner, _ string) error {
 		return s.each(func(child string) error {
 			switch child {
 			case "author":

@@ -202,15 +202,23 @@ func (p *page) value(kind, value string, style int) (string, bool) {
 	case "e", "d":
 		return value, false
 	}
+	format := at(p.book.styles, style).format
+	if format == nil && isShort(value) {
+		return value, false
+	}
 	number, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 	if err != nil {
 		return value, false
 	}
-	format := at(p.book.styles, style).format
 	if format == nil {
 		return plainNumber(number), false
 	}
 	return format.show(number, !p.whole), false
+}
+
+// isShort tells of a number that it is shown as it is written.
+func isShort(value string) bool {
+	return len(value) <= 15 && !strings.ContainsAny(value, "Ee+ \t\r\n")
 }
 
 // give gives out the rows that were read.
@@ -240,16 +248,15 @@ func (p *page) part(last bool) document.Part {
 	used := p.used()
 	if len(used) > 0 {
 		text = append(text, strings.TrimSpace(p.table(used)))
+	} else if last && p.parts == 0 {
+		text = append(text, "No cell has a value.")
 	}
 	text = append(text, p.notes(bounds.row1, bounds.row2)...)
 	if last && p.whole {
 		text = append(text, p.extra.drawn...)
 	}
-	if len(text) == 0 && p.parts > 0 {
-		return document.Part{}
-	}
 	if len(text) == 0 {
-		text = []string{"Empty."}
+		return document.Part{}
 	}
 	return document.Part{Location: p.location(), Title: p.title(), Text: strings.Join(text, "\n\n")}
 }

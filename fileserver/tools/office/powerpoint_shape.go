@@ -133,7 +133,7 @@ func (p *slide) table(s *scanner) error {
 		rows = append(rows, row)
 		return err
 	})
-	if table := document.Table(rows); table != "" {
+	if table := strings.TrimSpace(document.Table(rows)); table != "" {
 		p.texts = append(p.texts, table)
 	}
 	return err

@@ -135,6 +135,9 @@ func (w *wordStyles) label(item listItem, style wordStyle) label {
 		return label{}
 	}
 	level := list.level(item.level)
+	if level.kind == "bullet" && strings.TrimSpace(level.text) == "" { // it goes on with the item before
+		return label{}
+	}
 	if level.kind == "bullet" || level.kind == "" {
 		return label{text: "-", level: shown}
 	}

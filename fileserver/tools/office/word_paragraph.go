@@ -18,8 +18,8 @@ type paragraph struct {
 func (f *flow) paragraph(s *scanner) error {
 	p := &paragraph{outline: -1, list: listItem{id: -1, level: -1}}
 	if f.carry != nil {
-		p.line.spans, f.carry = f.carry.spans, nil
-		p.line.resume()
+		p.spans, f.carry = f.carry.spans, nil
+		p.resume()
 	}
 	err := s.each(func(element string) error {
 		if element == "pPr" {

@@ -65,20 +65,15 @@ func (s *scanner) next() (token, error) {
 			s.at += length
 			return tokenText, nil
 		}
-		switch {
-		case bytes.HasPrefix(rest, []byte("<!--")):
-			s.pass("-->")
-		case bytes.HasPrefix(rest, []byte("<![CDATA[")):
-			start := s.at + len("<![CDATA[")
-			s.pass("]]>")
-			s.text, s.plain = bytes.TrimSuffix(s.data[start:s.at], []byte("]]>")), true
-			return tokenText, nil
-		case bytes.HasPrefix(rest, []byte("<?")):
-			s.pass("?>")
-		case bytes.HasPrefix(rest, []byte("<!")):
-			s.pass(">")
-		case bytes.HasPrefix(rest, []byte("</")):
+		switch rest[min(1, len(rest)-1)] {
+		case '/':
 			return s.closing()
+		case '?':
+			s.pass("?>")
+		case '!':
+			if s.declaration(rest) {
+				return tokenText, nil
+			}
 		default:
 			return s.opening()
 		}
@@ -87,6 +82,25 @@ func (s *scanner) next() (token, error) {
 		return tokenEnd, document.Damaged("the XML ends within <%s>", s.stack[len(s.stack)-1])
 	}
 	return tokenEnd, nil
+}
+
+// declaration passes what begins with <!, and tells whether it was text.
+func (s *scanner) declaration(rest []byte) bool {
+	switch {
+	case bytes.HasPrefix(rest, []byte("<!--")):
+		s.pass("-->")
+	case bytes.HasPrefix(rest, []byte("<![CDATA[")):
+		start := s.at + len("<![CDATA[")
+		s.pass("]]>")
+		s.text, s.plain = bytes.TrimSuffix(s.data[start:s.at], []byte("]]>")), true
+		return true
+	case bytes.HasPrefix(rest, []byte("<!DOCTYPE")) && bytes.IndexByte(rest, '[') >= 0 && bytes.IndexByte(rest, '[') < bytes.IndexByte(rest, '>'):
+		s.pass("]") // of entities, which are not for us
+		s.pass(">")
+	default:
+		s.pass(">")
+	}
+	return false
 }
 
 // pass goes to behind a mark, or to the end.
@@ -198,7 +212,11 @@ func (s *scanner) attr(name string) string {
 
 // number returns an attribute that is a whole number, otherwise what it is without it.
 func (s *scanner) number(name string, otherwise int) int {
-	if n, err := strconv.Atoi(s.attr(name)); err == nil {
+	text := s.attr(name)
+	if text == "" {
+		return otherwise
+	}
+	if n, err := strconv.Atoi(text); err == nil {
 		return n
 	}
 	return otherwise
