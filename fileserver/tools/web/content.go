@@ -70,6 +70,9 @@ func bounded(address string) string {
 	if len(address) > maxLink {
 		address = strings.ToValidUTF8(address[:maxLink], "") + "…"
 	}
+	if !strings.ContainsAny(address, " \n\r\t()") {
+		return address // as most are, and to make a replacer takes long
+	}
 	return strings.NewReplacer(" ", "%20", "\n", "", "\r", "", "\t", "", "(", "%28", ")", "%29").Replace(address)
 }
 

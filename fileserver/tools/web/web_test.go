@@ -25,21 +25,21 @@ func readers() map[string]document.Reader {
 }
 
 // read reads a document, or the parts of it that are selected.
-func read(t testing.TB, reader document.Reader, data []byte, parts string) document.Reply {
-	t.Helper()
+func read(tb testing.TB, reader document.Reader, data []byte, parts string) document.Reply {
+	tb.Helper()
 	out := document.NewOutput(document.Request{Limit: 1 << 30})
 	selection, err := document.ParseSelection(parts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	failure := reader(&document.Input{Name: "test", Data: data, Parts: selection}, out)
 	var written bytes.Buffer
 	if err := out.Write(&written, "", failure); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var reply document.Reply
 	if err := json.Unmarshal(written.Bytes(), &reply); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return reply
 }

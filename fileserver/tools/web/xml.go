@@ -116,6 +116,9 @@ func startLine(start xml.StartElement) string {
 
 // quoted returns a value in quotes, on one line.
 func quoted(value string) string {
+	if !strings.ContainsAny(value, "\"\n\r") {
+		return `"` + value + `"`
+	}
 	return `"` + strings.NewReplacer(`"`, "&quot;", "\n", "&#10;", "\r", "&#13;").Replace(value) + `"`
 }
 
