@@ -118,7 +118,8 @@ func (g *jsonGroup) flush(last bool) error {
 	}
 	g.first, g.some = g.first+len(g.members), true
 	g.members, g.bytes = nil, 0
-	return g.parts.add(location, "", func() string { return document.Code("json", g.print(members)) }, names...)
+	bare := len(members) == 1 && location != g.path
+	return g.parts.add(location, "", func() string { return document.Code("json", g.print(members, bare)) }, names...)
 }
 
 // named returns what is to be given out of the members of the whole value: all, or those alone that are
@@ -152,9 +153,13 @@ func (g *jsonGroup) step(n int, member jsonMember) string {
 	return step(member.key)
 }
 
-// print writes members as the value that they are of would be with them alone.
-func (g *jsonGroup) print(members []jsonMember) string {
+// print writes members as the value that they are of would be with them alone, or the bare value of one.
+func (g *jsonGroup) print(members []jsonMember, bare bool) string {
 	printer := &jsonPrinter{text: g.text}
+	if bare {
+		_ = (&jsonParser{text: g.text[:members[0].end], pos: members[0].start}).value(printer, g.depth+1) // as far as it is whole
+		return printer.b.String()
+	}
 	whole := true
 	printer.begin(g.open, len(g.text))
 	for _, member := range members {
