@@ -17,7 +17,7 @@ import (
 )
 
 // compiled is where programs are kept between the tests of a run, which compiles them once.
-var compiled string
+var compiled string //nolint:gochecknoglobals // set once, before the tests
 
 func TestMain(m *testing.M) {
 	flag.Bool("update", false, "rewrite the golden files")

@@ -60,11 +60,11 @@ func (f *file) draw(page int) ([]byte, error) {
 	const white, annotations = 0xffffffff, 1 // FPDF_ANNOT
 	f.call("FPDFBitmap_FillRect", bitmap, 0, 0, uint64(width), uint64(height), white)
 	f.call("FPDF_RenderPageBitmap", bitmap, handle, 0, 0, uint64(width), uint64(height), 0, annotations)
-	stride := int(int32(f.call("FPDFBitmap_GetStride", bitmap))) //nolint:gosec // a C int
+	stride := int(int32(f.call("FPDFBitmap_GetStride", bitmap)))
 	if f.failed == nil && (stride < 4*width || stride > 4*width+64) {
 		return nil, document.Damaged("page %d cannot be drawn", page+1)
 	}
-	pixels := f.read(uint32(f.call("FPDFBitmap_GetBuffer", bitmap)), stride*height) //nolint:gosec // an address
+	pixels := f.read(uint32(f.call("FPDFBitmap_GetBuffer", bitmap)), stride*height)
 	if f.failed != nil {
 		return nil, f.failed
 	}
@@ -82,7 +82,7 @@ func (f *file) or(otherwise error) error {
 // size returns how many pixels a page's picture has.
 func (f *file) size(page uint64) (width, height int) {
 	points := func(function string) float64 {
-		v := float64(math.Float32frombits(uint32(f.call(function, page)))) //nolint:gosec // a C float
+		v := float64(math.Float32frombits(uint32(f.call(function, page))))
 		if !(v >= 1 && v <= 20_000) {
 			return 612
 		}

@@ -46,7 +46,7 @@ func open(lib *wasm.Instance, data []byte) (*file, error) {
 		}
 		return nil, document.Damaged("PDFium cannot open it")
 	}
-	if f.pages = int(int32(f.call("FPDF_GetPageCount", f.handle))); f.pages < 0 || f.pages > maxPages { //nolint:gosec // a C int
+	if f.pages = int(int32(f.call("FPDF_GetPageCount", f.handle))); f.pages < 0 || f.pages > maxPages {
 		return nil, document.Damaged("it says that it has %d pages", f.pages)
 	}
 	return f, f.failed

@@ -22,17 +22,19 @@ import (
 	"github.com/sandgate/sandgate/fileserver/wasm"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
 // shared is PDFium, compiled once for all tests of the package.
-var shared struct {
+var shared struct { //nolint:gochecknoglobals // one for the package
 	once   sync.Once
 	host   *wasm.Host
 	reader *Reader
 	err    error
 }
 
+// updating tells whether the golden files should be written.
+func updating() bool { return flag.Lookup("update").Value.String() == "true" }
+
 func TestMain(m *testing.M) {
+	flag.Bool("update", false, "write the golden files")
 	flag.Parse()
 	code := m.Run()
 	if shared.host != nil {
@@ -95,7 +97,7 @@ func TestRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden := filepath.Join("testdata", "report.md")
-	if *update {
+	if updating() {
 		if err := os.WriteFile(golden, []byte(reply.Text), 0o600); err != nil {
 			t.Fatal(err)
 		}

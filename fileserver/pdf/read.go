@@ -67,7 +67,7 @@ func (f *file) outline(titles map[int]string) string {
 			})), " ")
 			fmt.Fprintf(&b, "%s- %s", strings.Repeat("  ", depth), title)
 			if dest := f.call("FPDFBookmark_GetDest", f.handle, mark); dest != 0 {
-				page := int(int32(f.call("FPDFDest_GetDestPageIndex", f.handle, dest))) //nolint:gosec // a C int
+				page := int(int32(f.call("FPDFDest_GetDestPageIndex", f.handle, dest)))
 				if page >= 0 && page < f.pages {
 					fmt.Fprintf(&b, " (page %d)", page+1)
 					if titles[page] == "" {

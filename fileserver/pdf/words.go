@@ -18,7 +18,7 @@ type word struct {
 
 // words returns the words of a page's text, in the order in which the page draws them.
 func (f *file) words(text uint64) []word {
-	count := int(int32(f.call("FPDFText_CountChars", text))) //nolint:gosec // a C int
+	count := int(int32(f.call("FPDFText_CountChars", text)))
 	if count <= 0 {
 		return nil
 	}
@@ -29,8 +29,8 @@ func (f *file) words(text uint64) []word {
 		chars []rune // of the word that has begun
 	)
 	for i := range min(count, maxChars) {
-		char := rune(uint32(f.call("FPDFText_GetUnicode", text, uint64(i)))) //nolint:gosec // no rune is replaced by who writes it
-		hyphen := char == 0xfffe                                             // PDFium's sign for one at the end of a line
+		char := rune(uint32(f.call("FPDFText_GetUnicode", text, uint64(i))))
+		hyphen := char == 0xfffe // PDFium's sign for one at the end of a line
 		switch {
 		case hyphen:
 			chars = append(chars, '-')

@@ -35,7 +35,7 @@ type Limits struct {
 type Host struct {
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache
-	base    context.Context
+	base    context.Context //nolint:containedctx // of all instances, until Close
 	stop    context.CancelFunc
 	places  chan struct{}
 	work    sync.WaitGroup

@@ -19,6 +19,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // hostile is the program of testdata/hostile, which is built once.
+//
+//nolint:gochecknoglobals // one for the package
 var hostile = sync.OnceValues(func() ([]byte, error) {
 	folder, err := os.MkdirTemp("", "hostile")
 	if err != nil {
@@ -56,6 +58,7 @@ func newHostile(t *testing.T) *Program {
 	return program
 }
 
+//nolint:gochecknoglobals // a constant
 var some = Limits{Time: time.Minute, Output: 1 << 20}
 
 func run(t *testing.T, p *Program, limits Limits, input string) (string, error) {

@@ -52,7 +52,7 @@ func (h *Host) CompileLibrary(ctx context.Context, name string, binary []byte) (
 // refused is a function that a library may import and not call.
 func refused(name string) api.GoModuleFunc {
 	return func(context.Context, api.Module, []uint64) {
-		panic(fmt.Errorf("%s was called, which is not given to it", name))
+		panic(fmt.Errorf("%s was called, which is not given to it", name)) //nolint:forbidigo // wazero ends the instance with it
 	}
 }
 
@@ -64,7 +64,7 @@ func (l *Library) Close() error { return l.module.Close(context.Background()) }
 type Instance struct {
 	library *Library
 	module  api.Module
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // of the instance, which is a call
 	leave   []func() bool
 	called  map[string]api.Function
 	stack   [16]uint64

@@ -11,7 +11,7 @@ const maxStderr = 4 << 10
 
 // gate is what an instance waits at that was started before there was anything for it to do.
 type gate struct {
-	ctx    context.Context // of the instance
+	ctx    context.Context //nolint:containedctx // of the instance
 	opened chan struct{}
 }
 

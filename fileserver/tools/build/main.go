@@ -98,7 +98,7 @@ func pack(name string, program []byte) error {
 	if err := to.Close(); err != nil {
 		return fmt.Errorf("compress %s: %w", name, err)
 	}
-	if err := os.WriteFile(name, packed.Bytes(), 0o644); err != nil { //nolint:gosec // a source file
+	if err := os.WriteFile(name, packed.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	fmt.Fprintf(os.Stderr, "%s: %d bytes, of a program of %d\n", name, packed.Len(), len(program))

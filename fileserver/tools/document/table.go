@@ -30,6 +30,8 @@ func Table(rows [][]string) string {
 }
 
 // cells replaces what would end a cell.
+//
+//nolint:gochecknoglobals // a constant
 var cells = strings.NewReplacer("|", `\|`, "\r\n", " <br> ", "\n", " <br> ", "\r", " ", "\t", " ")
 
 // Cell returns a text as it may stand in a table's cell.

@@ -16,19 +16,23 @@ import (
 )
 
 // readers are by format.
-var readers = map[string]document.Reader{
-	"docx": office.Word, "xlsx": office.Excel, "pptx": office.PowerPoint,
-	"epub": web.EPUB, "html": web.HTML, "rtf": web.RTF, "eml": web.Mail, "ipynb": web.Notebook, "xml": web.XML,
-	"csv": data.CSV, "tsv": data.CSV, "json": data.JSON, "jsonl": data.JSONLines, "text": data.Text, "markdown": data.Text,
-	"sqlite": data.SQLite, "zip": data.Zip, "tar": data.Tar, "image": media.Image, "audio": media.Audio,
+func readers() map[string]document.Reader {
+	return map[string]document.Reader{
+		"docx": office.Word, "xlsx": office.Excel, "pptx": office.PowerPoint,
+		"epub": web.EPUB, "html": web.HTML, "rtf": web.RTF, "eml": web.Mail, "ipynb": web.Notebook, "xml": web.XML,
+		"csv": data.CSV, "tsv": data.CSV, "json": data.JSON, "jsonl": data.JSONLines, "text": data.Text, "markdown": data.Text,
+		"sqlite": data.SQLite, "zip": data.Zip, "tar": data.Tar, "image": media.Image, "audio": media.Audio,
+	}
 }
 
 // names are the formats by the ending of a file's name, for what the content does not tell.
-var names = map[string]string{
-	".docx": "docx", ".docm": "docx", ".xlsx": "xlsx", ".xlsm": "xlsx", ".pptx": "pptx", ".pptm": "pptx", ".epub": "epub",
-	".htm": "html", ".html": "html", ".xhtml": "html", ".rtf": "rtf", ".eml": "eml", ".ipynb": "ipynb",
-	".xml": "xml", ".svg": "xml", ".rss": "xml", ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".geojson": "json",
-	".jsonl": "jsonl", ".ndjson": "jsonl", ".md": "markdown", ".markdown": "markdown",
+func names() map[string]string {
+	return map[string]string{
+		".docx": "docx", ".docm": "docx", ".xlsx": "xlsx", ".xlsm": "xlsx", ".pptx": "pptx", ".pptm": "pptx", ".epub": "epub",
+		".htm": "html", ".html": "html", ".xhtml": "html", ".rtf": "rtf", ".eml": "eml", ".ipynb": "ipynb",
+		".xml": "xml", ".svg": "xml", ".rss": "xml", ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".geojson": "json",
+		".jsonl": "jsonl", ".ndjson": "jsonl", ".md": "markdown", ".markdown": "markdown",
+	}
 }
 
 // find returns the reader of a document: the one that is asked for, or that of its content and name.
@@ -36,7 +40,7 @@ func find(format, name string, content []byte) (string, document.Reader, error) 
 	if format == "" {
 		format = formatOf(name, content)
 	}
-	read, ok := readers[format]
+	read, ok := readers()[format]
 	if !ok {
 		return format, nil, fmt.Errorf("%w %q", document.ErrUnknown, format)
 	}
@@ -44,28 +48,30 @@ func find(format, name string, content []byte) (string, document.Reader, error) 
 }
 
 // signatures are beginnings of files, longer ones first where one begins another.
-var signatures = []struct{ prefix, format string }{
-	{"SQLite format 3\x00", "sqlite"},
-	{`{\rtf`, "rtf"},
-	{"\x89PNG\r\n\x1a\n", "image"},
-	{"\xff\xd8\xff", "image"},
-	{"GIF87a", "image"},
-	{"GIF89a", "image"},
-	{"BM", "image"},
-	{"II*\x00", "image"},
-	{"MM\x00*", "image"},
-	{"ID3", "audio"},
-	{"fLaC", "audio"},
-	{"OggS", "audio"},
-	{"\x1f\x8b", "tar"},
-	{"BZh", "tar"},
-	{"\xfd7zXZ\x00", "tar"},
-	{"\x28\xb5\x2f\xfd", "tar"},
+func signatures() []struct{ prefix, format string } {
+	return []struct{ prefix, format string }{
+		{"SQLite format 3\x00", "sqlite"},
+		{`{\rtf`, "rtf"},
+		{"\x89PNG\r\n\x1a\n", "image"},
+		{"\xff\xd8\xff", "image"},
+		{"GIF87a", "image"},
+		{"GIF89a", "image"},
+		{"BM", "image"},
+		{"II*\x00", "image"},
+		{"MM\x00*", "image"},
+		{"ID3", "audio"},
+		{"fLaC", "audio"},
+		{"OggS", "audio"},
+		{"\x1f\x8b", "tar"},
+		{"BZh", "tar"},
+		{"\xfd7zXZ\x00", "tar"},
+		{"\x28\xb5\x2f\xfd", "tar"},
+	}
 }
 
 // formatOf tells the format of a document by what it begins with, and by its name where that says more.
 func formatOf(name string, content []byte) string {
-	named := names[strings.ToLower(path.Ext(name))]
+	named := names()[strings.ToLower(path.Ext(name))]
 	if bytes.HasPrefix(content, []byte("PK\x03\x04")) || bytes.HasPrefix(content, []byte("PK\x05\x06")) {
 		return zipFormat(content)
 	}
@@ -86,7 +92,7 @@ func formatOf(name string, content []byte) string {
 	if len(content) > 262 && string(content[257:262]) == "ustar" {
 		return "tar"
 	}
-	for _, s := range signatures {
+	for _, s := range signatures() {
 		if bytes.HasPrefix(content, []byte(s.prefix)) && (s.prefix != "BM" || !utf8.Valid(content)) {
 			return s.format
 		}
@@ -107,14 +113,14 @@ func zipFormat(content []byte) string {
 		return "zip"
 	}
 	for _, file := range archive.File {
-		switch {
-		case file.Name == "word/document.xml":
+		switch file.Name {
+		case "word/document.xml":
 			return "docx"
-		case file.Name == "xl/workbook.xml":
+		case "xl/workbook.xml":
 			return "xlsx"
-		case file.Name == "ppt/presentation.xml":
+		case "ppt/presentation.xml":
 			return "pptx"
-		case file.Name == "META-INF/container.xml":
+		case "META-INF/container.xml":
 			return "epub"
 		}
 	}
