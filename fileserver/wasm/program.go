@@ -97,7 +97,7 @@ func (run *instance) give(ctx context.Context, limits Limits, stdin io.ReadClose
 // drop ends an instance that was given nothing.
 func (run *instance) drop() {
 	run.stop(context.Canceled)
-	_ = <-run.ended
+	<-run.ended //nolint:errcheck // it was given nothing
 }
 
 // why returns why an instance ended, nil where it did so well.
