@@ -80,13 +80,15 @@ lint: ## vet, golangci-lint, buf, shell syntax
 	@for script in $(SCRIPTS); do bash -n $$script; done; sh -n images/base.clean
 	@if command -v shellcheck >/dev/null; then shellcheck -x $(SCRIPTS); fi
 
-gen: ## write the Go code and descriptors that come from proto/, and what tests link of the conformance suite
+gen: ## write the Go code and descriptors that come from proto/, what tests link of the conformance suite, and the WASM programs
 	$(TOOL) buf generate
 	$(TOOL) buf generate --template third_party/conformance/buf.gen.yaml
 	$(TOOL) buf build --path proto/sandgate/v1 --exclude-imports --as-file-descriptor-set -o proto/descriptors.binpb
+	cd fileserver/tools && go run ./build
 
 check: lint ## lint, and: generated code fresh, go.mod tidy, API compatible with main
 	@.ci/gencheck
+	@cd fileserver/tools && go run ./build -check
 	go mod tidy -diff
 	@$(MAKE) breaking
 

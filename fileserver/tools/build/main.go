@@ -1,5 +1,6 @@
-// The command build makes the programs that package tools embeds. It is run by `make gen`, in the folder of
-// that package. The same sources, toolchain and versions make the same bytes.
+// The command build makes the programs that package tools embeds, or with -check says whether they are what
+// it would make. It is run by `make gen` and `make check`, in the folder of that package. The same sources,
+// toolchain and versions make the same bytes.
 package main
 
 import (
@@ -9,7 +10,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,24 +26,37 @@ const (
 )
 
 func main() {
-	if err := run(context.Background()); err != nil {
+	check := flag.Bool("check", false, "write nothing, and fail where something would change")
+	flag.Parse()
+	if err := run(context.Background(), *check); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
-	if err := buildReader(ctx); err != nil {
-		return err
+func run(ctx context.Context, check bool) error {
+	for name, program := range map[string]func(context.Context) ([]byte, error){"reader.wasm.gz": buildReader, "pdfium.wasm.gz": fetchPDFium} {
+		made, err := program(ctx)
+		switch {
+		case err != nil:
+			return err
+		case holds(name, made):
+		case check:
+			return fmt.Errorf("%s is stale: run `make gen` and commit what it writes", name)
+		default:
+			if err := pack(name, made); err != nil {
+				return err
+			}
+		}
 	}
-	return fetchPDFium(ctx)
+	return nil
 }
 
 // buildReader compiles the readers.
-func buildReader(ctx context.Context) error {
+func buildReader(ctx context.Context) ([]byte, error) {
 	folder, err := os.MkdirTemp("", "sandgate-tools-*")
 	if err != nil {
-		return fmt.Errorf("build the reader: %w", err)
+		return nil, fmt.Errorf("build the reader: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	file := filepath.Join(folder, "reader.wasm")
@@ -48,45 +64,52 @@ func buildReader(ctx context.Context) error {
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=", "GOWASM=")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
-		return fmt.Errorf("build the reader: %w", err)
+		return nil, fmt.Errorf("build the reader: %w", err)
 	}
 	program, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("build the reader: %w", err)
+		return nil, fmt.Errorf("build the reader: %w", err)
 	}
-	return pack("reader.wasm.gz", program)
+	return program, nil
 }
 
 // fetchPDFium takes PDFium out of its module.
-func fetchPDFium(ctx context.Context) error {
+func fetchPDFium(ctx context.Context) ([]byte, error) {
 	text, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", pdfiumModule).Output()
 	if err != nil {
-		return fmt.Errorf("download %s: %w", pdfiumModule, err)
+		return nil, fmt.Errorf("download %s: %w", pdfiumModule, err)
 	}
 	var module struct{ Dir string }
 	if err := json.Unmarshal(text, &module); err != nil {
-		return fmt.Errorf("download %s: %w", pdfiumModule, err)
+		return nil, fmt.Errorf("download %s: %w", pdfiumModule, err)
 	}
 	program, err := os.ReadFile(filepath.Join(module.Dir, pdfiumFile))
 	if err != nil {
-		return fmt.Errorf("download %s: %w", pdfiumModule, err)
+		return nil, fmt.Errorf("download %s: %w", pdfiumModule, err)
 	}
 	if sum := sha256.Sum256(program); hex.EncodeToString(sum[:]) != pdfiumSum {
-		return fmt.Errorf("%s of %s is another than it was: its SHA-256 is %x", pdfiumFile, pdfiumModule, sum)
+		return nil, fmt.Errorf("%s of %s is another than it was: its SHA-256 is %x", pdfiumFile, pdfiumModule, sum)
 	}
-	return pack("pdfium.wasm.gz", program)
+	return program, nil
 }
 
-// pack compresses a program, unless the file holds it already: what gzip makes of it may differ by version.
-func pack(name string, program []byte) error {
-	if old, err := os.ReadFile(name); err == nil {
-		if from, err := gzip.NewReader(bytes.NewReader(old)); err == nil {
-			var held bytes.Buffer
-			if _, err := held.ReadFrom(from); err == nil && bytes.Equal(held.Bytes(), program) {
-				return nil
-			}
-		}
+// holds tells whether a file holds a program. What gzip makes of it does not matter.
+func holds(name string, program []byte) bool {
+	old, err := os.Open(name)
+	if err != nil {
+		return false
 	}
+	defer func() { _ = old.Close() }()
+	from, err := gzip.NewReader(old)
+	if err != nil {
+		return false
+	}
+	held, err := io.ReadAll(from)
+	return err == nil && bytes.Equal(held, program)
+}
+
+// pack compresses a program into a file.
+func pack(name string, program []byte) error {
 	var packed bytes.Buffer
 	to, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
 	if err != nil {
