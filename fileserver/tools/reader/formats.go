@@ -21,7 +21,7 @@ var errFormat = errors.New("no reader knows this format")
 
 // readers are by format.
 var readers = map[string]document.Reader{
-	"docx": office.Word, "xlsx": office.Excel, "pptx": office.PowerPoint,
+	"docx": office.Word, "xlsx": office.Excel, "pptx": office.PowerPoint, "office": office.Binary,
 	"epub": web.EPUB, "html": web.HTML, "rtf": web.RTF, "eml": web.Mail, "ipynb": web.Notebook, "xml": web.XML,
 	"csv": data.CSV, "tsv": data.CSV, "json": data.JSON, "jsonl": data.JSONLines, "text": data.Text, "markdown": data.Text,
 	"sqlite": data.SQLite, "zip": data.Zip, "tar": data.Tar, "image": media.Image, "audio": media.Audio,
@@ -50,6 +50,7 @@ func find(format, name string, content []byte) (string, document.Reader, error) 
 // signatures are beginnings of files, longer ones first where one begins another.
 var signatures = []struct{ prefix, format string }{
 	{"SQLite format 3\x00", "sqlite"},
+	{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "office"},
 	{`{\rtf`, "rtf"},
 	{"\x89PNG\r\n\x1a\n", "image"},
 	{"\xff\xd8\xff", "image"},
