@@ -114,7 +114,7 @@ func (b *workbook) loadStrings(file string) error {
 
 // richText returns the text of the element that is open, without how it is pronounced.
 func richText(s *scanner) (string, error) {
-	var text string
+	var text strings.Builder
 	err := s.each(func(element string) error {
 		var part string
 		var err error
@@ -124,10 +124,10 @@ func richText(s *scanner) (string, error) {
 		case "r":
 			part, err = richText(s)
 		}
-		text += part
+		text.WriteString(part)
 		return err
 	})
-	return unescapeCell(text), err
+	return unescapeCell(text.String()), err
 }
 
 // unescapeCell replaces the characters that XML cannot hold and a workbook writes like _x000D_.

@@ -1,6 +1,7 @@
 package office
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"slices"
@@ -170,4 +171,16 @@ func (b *workbook) table(e *extra, file string) error {
 		return nil
 	})
 	return fileError(file, errors.Join(readErr, err))
+}
+
+// tail returns what follows the cells in a sheet's file.
+func tail(data []byte) []byte {
+	end := bytes.LastIndex(data, []byte("sheetData>"))
+	if end < 0 {
+		end = bytes.LastIndex(data, []byte("sheetData/>")) // nothing else ends so
+	}
+	if end < 0 {
+		return nil
+	}
+	return data[end+bytes.IndexByte(data[end:], '>')+1:]
 }

@@ -21,6 +21,7 @@ type span struct {
 type line struct {
 	spans []span
 	text  strings.Builder // of the last span
+	size  int             // bytes of all of them
 }
 
 // add adds text.
@@ -33,6 +34,7 @@ func (l *line) add(text string, as look) {
 		l.spans = append(l.spans, span{look: as})
 	}
 	l.text.WriteString(text)
+	l.size += len(text)
 }
 
 // end ends the last span.

@@ -217,6 +217,7 @@ func TestDamaged(t *testing.T) {
 		{"crossed tags", office.Word, wordOf(t, "<w:p><w:r><w:t>first</w:t></w:r></w:p><w:p></w:r></w:p>"), "first"},
 		{"deep", office.Word, wordOf(t, "<w:p><w:r><w:t>first</w:t></w:r></w:p>"+deep), "first"},
 		{"bomb", office.Word, wordOf(t, "<w:p><w:r><w:t>"+strings.Repeat(" ", 129<<20)), ""},
+		{"one text", office.Word, wordOf(t, "<w:p><w:r><w:t>"+strings.Repeat(" ", 17<<20)+"</w:t></w:r></w:p>"), ""},
 		{"columns", office.Word, wordOf(t, "<w:tbl><w:tr>"+strings.Repeat(`<w:tc><w:tcPr><w:gridSpan w:val="2000000000"/></w:tcPr></w:tc>`, 9)), ""},
 		{"missing sheet", office.Excel, pack(t, map[string]string{
 			"xl/workbook.xml": `<workbook><sheets><sheet name="S" r:id="rId1"/></sheets></workbook>`,

@@ -18,18 +18,21 @@ type paragraph struct {
 func (f *flow) paragraph(s *scanner) error {
 	p := &paragraph{outline: -1, list: listItem{id: -1, level: -1}}
 	if f.carry != nil {
-		p.spans, f.carry = f.carry.spans, nil
+		p.spans, p.size, f.carry = f.carry.spans, f.carry.size, nil
 		p.resume()
 	}
 	err := s.each(func(element string) error {
 		if element == "pPr" {
 			return p.properties(s)
 		}
+		if p.size > maxText {
+			return errText
+		}
 		return f.inline(s, element, p, look{})
 	})
 	if p.joined && err == nil {
 		p.end()
-		f.carry = &line{spans: p.spans}
+		f.carry = &line{spans: p.spans, size: p.size}
 		return nil
 	}
 	if endErr := f.end(p); err == nil {
@@ -80,7 +83,7 @@ func (f *flow) end(p *paragraph) error {
 	} else {
 		f.write(text, false)
 	}
-	if f.isBody && f.lines >= linesPerSection {
+	if f.isBody && (f.lines >= linesPerSection || f.made.Len() >= bytesPerPart) {
 		return f.word.give(f)
 	}
 	return nil

@@ -2,11 +2,8 @@ package office
 
 import (
 	"bytes"
-	"encoding/binary"
 	"strconv"
 	"strings"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"github.com/sandgate/sandgate/fileserver/tools/document"
 )
@@ -16,22 +13,30 @@ const (
 	maxDepth = 1_000
 	// maxNames bounds the names of elements that are kept, so that each is made once.
 	maxNames = 4_096
+	// maxText bounds one text, in bytes.
+	maxText = 16 << 20
 )
+
+// errText is the end of reading where one text is longer than any that a person wrote.
+var errText = document.Damaged("a text has more than %d MiB", maxText>>20)
 
 // A scanner reads XML in memory. It is some thirty times as fast as encoding/xml under WebAssembly, where
 // that took half a minute for a sheet of 60,000 rows, since it copies only what is asked for. It knows
 // elements, attributes, text and CDATA, and of entities only those of XML itself, so that nothing expands.
 // Names are without their prefix: one that two vocabularies share means the same to the readers.
 type scanner struct {
-	data  []byte
-	at    int
-	stack []string // the elements that are open
-	empty bool     // the last one opened is to be closed
-	tag   []byte   // the attributes of the last one opened
-	text  []byte   // the last text, as it is written
-	plain bool     // it is CDATA
-	names map[string]string
+	data       []byte
+	at         int
+	stack      []string    // the elements that are open
+	empty      bool        // the last one opened is to be closed
+	attributes []attribute // of the last one opened
+	text       []byte      // the last text, as it is written
+	plain      bool        // it is CDATA
+	names      map[string]string
 }
+
+// An attribute is a name and its value, as they are written.
+type attribute struct{ key, value []byte }
 
 // kinds of what a scanner finds.
 type token int
@@ -128,44 +133,49 @@ func (s *scanner) closing() (token, error) {
 }
 
 func (s *scanner) opening() (token, error) {
-	end := tagEnd(s.data[s.at:])
+	rest := s.data[s.at:]
+	length, end := s.readTag(rest)
 	if end < 0 {
 		return tokenEnd, document.Damaged("the XML ends within a tag")
 	}
-	tag := s.data[s.at+1 : s.at+end]
 	s.at += end + 1
-	s.empty = len(tag) > 0 && tag[len(tag)-1] == '/'
-	if s.empty {
-		tag = tag[:len(tag)-1]
-	}
-	length := bytes.IndexAny(tag, " \t\r\n")
-	if length < 0 {
-		length = len(tag)
-	}
-	s.tag = tag[length:]
+	s.empty = rest[end-1] == '/'
 	if len(s.stack) >= maxDepth {
 		return tokenEnd, document.Damaged("the XML nests more than %d elements", maxDepth)
 	}
-	s.stack = append(s.stack, s.name(localName(tag[:length])))
+	s.stack = append(s.stack, s.name(localName(rest[1:length])))
 	return tokenOpen, nil
 }
 
-// tagEnd finds the > of a tag, which is not in an attribute.
-func tagEnd(tag []byte) int {
+// readTag finds the end of a tag's name, its attributes and its >, which may stand in an attribute, too. It
+// goes over each byte once.
+func (s *scanner) readTag(tag []byte) (length, end int) {
+	length = 1
+	for length < len(tag) && tag[length] > ' ' && tag[length] != '>' && tag[length] != '/' {
+		length++
+	}
+	s.attributes = s.attributes[:0]
+	key, equals, open := length, length, 0
 	var quote byte
-	for i, c := range tag {
-		switch {
+	for i := length; i < len(tag); i++ {
+		switch c := tag[i]; {
 		case quote != 0:
 			if c == quote {
-				quote = 0
+				s.attributes = append(s.attributes, attribute{key: tag[key:equals], value: tag[open:i]})
+				quote, key = 0, i+1
 			}
 		case c == '"' || c == '\'':
-			quote = c
+			quote, open = c, i+1
+			equals = max(key, equals)
+		case c == '=':
+			equals = i
 		case c == '>':
-			return i
+			return length, i
+		case c <= ' ' && key == i:
+			key++
 		}
 	}
-	return -1
+	return length, -1
 }
 
 // name returns a name, which is made once.
@@ -185,29 +195,17 @@ func localName(name []byte) []byte { return name[bytes.IndexByte(name, ':')+1:] 
 // attr returns an attribute of the element that was last opened, empty for none. One with a prefix is found
 // where it is asked for with any: ":id".
 func (s *scanner) attr(name string) string {
-	prefixed := strings.HasPrefix(name, ":")
-	name = strings.TrimPrefix(name, ":")
-	rest := s.tag
-	for {
-		equals := bytes.IndexByte(rest, '=')
-		if equals < 0 {
-			return ""
+	local, prefixed := strings.CutPrefix(name, ":")
+	for _, one := range s.attributes {
+		before := len(one.key) - len(local)
+		if before < 0 || string(one.key[before:]) != local {
+			continue
 		}
-		key := bytes.TrimSpace(rest[:equals])
-		rest = bytes.TrimLeft(rest[equals+1:], " \t\r\n")
-		if len(rest) == 0 {
-			return ""
-		}
-		end := bytes.IndexByte(rest[1:], rest[0])
-		if end < 0 {
-			return ""
-		}
-		value := rest[1 : end+1]
-		rest = rest[end+2:]
-		if string(localName(key)) == name && (!prefixed || bytes.IndexByte(key, ':') >= 0) {
-			return unescape(value)
+		if (before == 0 && !prefixed) || (before > 0 && one.key[before-1] == ':') {
+			return unescape(one.value)
 		}
 	}
+	return ""
 }
 
 // number returns an attribute that is a whole number, otherwise what it is without it.
@@ -293,6 +291,9 @@ func (s *scanner) content() (string, error) {
 			}
 			return first + all.String(), nil
 		case tokenText:
+			if len(first)+all.Len()+len(s.text) > maxText {
+				return "", errText
+			}
 			text := s.written()
 			if first == "" {
 				first = text
@@ -302,98 +303,4 @@ func (s *scanner) content() (string, error) {
 		case tokenOpen:
 		}
 	}
-}
-
-// written returns the last text.
-func (s *scanner) written() string {
-	if s.plain {
-		return string(s.text)
-	}
-	return unescape(s.text)
-}
-
-// unescape replaces XML's own entities and characters by number. Others stay as they are.
-func unescape(text []byte) string {
-	next := bytes.IndexByte(text, '&')
-	if next < 0 {
-		return string(text)
-	}
-	made := make([]byte, 0, len(text))
-	for next >= 0 {
-		made = append(made, text[:next]...)
-		text = text[next:]
-		end := bytes.IndexByte(text[:min(len(text), 12)], ';')
-		char := rune(-1)
-		if end > 0 {
-			char = entity(string(text[1:end]))
-		}
-		if char < 0 {
-			made, text = append(made, '&'), text[1:]
-		} else {
-			made, text = utf8.AppendRune(made, char), text[end+1:]
-		}
-		next = bytes.IndexByte(text, '&')
-	}
-	return string(append(made, text...))
-}
-
-func entity(name string) rune {
-	switch name {
-	case "amp":
-		return '&'
-	case "lt":
-		return '<'
-	case "gt":
-		return '>'
-	case "quot":
-		return '"'
-	case "apos":
-		return '\''
-	}
-	digits, base := strings.TrimPrefix(name, "#"), 10
-	if digits == name {
-		return -1
-	}
-	if hex := strings.TrimPrefix(strings.ToLower(digits), "x"); len(hex) < len(digits) {
-		digits, base = hex, 16
-	}
-	n, err := strconv.ParseUint(digits, base, 21)
-	if err != nil {
-		return -1
-	}
-	return rune(n)
-}
-
-// utf8Text returns an XML file in UTF-8, which it may be in UTF-16 by its byte order mark.
-func utf8Text(data []byte) []byte {
-	var order binary.ByteOrder
-	switch {
-	case bytes.HasPrefix(data, []byte{0xff, 0xfe}):
-		order = binary.LittleEndian
-	case bytes.HasPrefix(data, []byte{0xfe, 0xff}):
-		order = binary.BigEndian
-	default:
-		return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	}
-	made := make([]byte, 0, len(data))
-	for i := 2; i+1 < len(data); i += 2 {
-		char := rune(order.Uint16(data[i:]))
-		if utf16.IsSurrogate(char) && i+3 < len(data) {
-			if pair := utf16.DecodeRune(char, rune(order.Uint16(data[i+2:]))); pair != utf8.RuneError {
-				char = pair
-				i += 2
-			}
-		}
-		made = utf8.AppendRune(made, char)
-	}
-	return made
-}
-
-// parseSmall returns a whole number of a million at most, 0 for what is none.
-func parseSmall(text string) int {
-	n, err := strconv.Atoi(strings.TrimSpace(text))
-	if err != nil || n < 0 || n > 1_000_000 {
-		return 0
-	}
-	return n
 }

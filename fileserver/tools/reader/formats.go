@@ -18,7 +18,7 @@ import (
 // readers are by format.
 func readers() map[string]document.Reader {
 	return map[string]document.Reader{
-		"docx": office.Word, "xlsx": office.Excel, "pptx": office.PowerPoint,
+		"docx": office.Word, "xlsx": office.Excel, "pptx": office.PowerPoint, "office": office.Binary,
 		"epub": web.EPUB, "html": web.HTML, "rtf": web.RTF, "eml": web.Mail, "ipynb": web.Notebook, "xml": web.XML,
 		"csv": data.CSV, "tsv": data.CSV, "json": data.JSON, "jsonl": data.JSONLines, "text": data.Text, "markdown": data.Text,
 		"sqlite": data.SQLite, "zip": data.Zip, "tar": data.Tar, "image": media.Image, "audio": media.Audio,
@@ -51,6 +51,7 @@ func find(format, name string, content []byte) (string, document.Reader, error) 
 func signatures() []struct{ prefix, format string } {
 	return []struct{ prefix, format string }{
 		{"SQLite format 3\x00", "sqlite"},
+		{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "office"},
 		{`{\rtf`, "rtf"},
 		{"\x89PNG\r\n\x1a\n", "image"},
 		{"\xff\xd8\xff", "image"},
