@@ -3,6 +3,7 @@ package web
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // A style is a set of what text is shown as.
@@ -41,20 +42,41 @@ type run struct {
 
 // write adds text of a style.
 func (r *run) write(text string, want style) {
-	for _, c := range text {
+	for len(text) > 0 {
+		if n := plainASCII(text); n > 0 {
+			r.turn(want)
+			r.text = append(r.text, text[:n]...)
+			text = text[n:]
+			continue
+		}
+		c, size := utf8.DecodeRuneInString(text)
 		switch {
 		case c == '\u00ad' || c == '\u200b' || c == '\ufeff': // these show nothing
 		case unicode.IsSpace(c):
 			r.space = true
 		default:
 			r.turn(want)
-			r.text = append(r.text, string(c)...)
+			r.text = utf8.AppendRune(r.text, c)
+		}
+		text = text[size:]
+	}
+}
+
+// plainASCII returns how many bytes a text begins with that are ASCII and no space.
+func plainASCII(text string) int {
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] >= utf8.RuneSelf {
+			return i
 		}
 	}
+	return len(text)
 }
 
 // turn closes and opens marks so that the next character is of a style, with the space between them.
 func (r *run) turn(want style) {
+	if want == r.open && !r.space {
+		return
+	}
 	keep := style(0)
 	for _, one := range []style{bold, struck, italic} {
 		if r.open&one != want&one {
