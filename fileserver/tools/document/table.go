@@ -33,7 +33,13 @@ func Table(rows [][]string) string {
 var cells = strings.NewReplacer("|", `\|`, "\r\n", " <br> ", "\n", " <br> ", "\r", " ", "\t", " ")
 
 // Cell returns a text as it may stand in a table's cell.
-func Cell(text string) string { return cells.Replace(strings.TrimSpace(text)) }
+func Cell(text string) string {
+	text = strings.TrimSpace(text)
+	if !strings.ContainsAny(text, "|\r\n\t") {
+		return text
+	}
+	return cells.Replace(text)
+}
 
 // fences are as long as they must be.
 const fence = "```"
