@@ -76,6 +76,7 @@ func experiments() []experiment {
 		{id: "B5", measure: measureContext},
 		{id: "B6", measure: measureIdle},
 		{id: "B8", measure: measureFiles},
+		{id: "B9", measure: measureDocuments},
 		{id: "BURST", measure: measureBurst},
 		{id: "FLOOD", measure: measureFlood},
 		{id: "QUIET", measure: measureQuiet},

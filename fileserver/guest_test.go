@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"net/http"
+	"os"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -15,9 +16,19 @@ import (
 	"github.com/sandgate/sandgate/sandbox/sandboxtest"
 )
 
+// compiled is where programs are kept between the tests of a run, which compiles them once.
+var compiled string
+
 func TestMain(m *testing.M) {
 	flag.Bool("update", false, "rewrite the golden files")
-	goleak.VerifyTestMain(m)
+	var err error
+	if compiled, err = os.MkdirTemp("", "sandgate-wasm-*"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(compiled)
+		os.Exit(code)
+	}))
 }
 
 // updating reports whether the golden files should be rewritten.

@@ -20,7 +20,7 @@ const (
 
 // A Renderer shows the reply of one file tool to a model in at most 64 KiB of text, or as a picture.
 // It serves all of them: file_read, file_write, file_edit, file_list, file_stat, file_move,
-// file_remove and file_make_dir. It is used by one goroutine; its zero value is ready.
+// file_remove, file_make_dir and file_read_document. It is used by one goroutine; its zero value is ready.
 type Renderer struct{ content []*sandgatev1.Content }
 
 // NewRenderer returns a renderer for one call.
@@ -43,6 +43,8 @@ func (r *Renderer) Add(message proto.Message) {
 		r.content = textContent("Moved to " + oneLine(res.GetFile().GetPath()) + ".")
 	case *sandgatev1.RemoveResponse:
 		r.content = textContent("Removed.")
+	case *sandgatev1.ReadDocumentResponse:
+		r.content = documentContent(res)
 	case *sandgatev1.MakeDirResponse:
 		r.content = textContent("The directory " + oneLine(res.GetFile().GetPath()) + " exists.")
 	}

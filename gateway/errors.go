@@ -96,3 +96,8 @@ func detailReason(err error) string {
 	}
 	return ""
 }
+
+// errDraining is what new work gets while the gateway ends.
+func errDraining() error {
+	return Errorf(connect.CodeUnavailable, ReasonDraining, "Try again at another gateway, or when it is back.", "the gateway is shutting down")
+}

@@ -1,18 +1,14 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"time"
 
 	"github.com/sandgate/sandgate/gateway/audit"
 	"github.com/sandgate/sandgate/gateway/failpoint"
-	"github.com/sandgate/sandgate/gateway/identity"
-	"github.com/sandgate/sandgate/gateway/quota"
 	"github.com/sandgate/sandgate/sandbox"
 )
 
@@ -31,54 +27,6 @@ const (
 type lease struct {
 	idle     time.Duration
 	lifetime time.Duration
-}
-
-// NewSessions returns sessions that have read nothing from the store yet: call [Sessions.Recover]
-// before the first request comes. Close them when no call runs any more.
-func NewSessions(opts SessionOptions) (*Sessions, error) {
-	switch {
-	case opts.Driver == nil:
-		return nil, errors.New("sessions need a sandbox driver")
-	case opts.Store == nil:
-		return nil, errors.New("sessions need a store")
-	case opts.Runtime == "":
-		return nil, errors.New("sessions need a runtime")
-	case len(opts.Templates) == 0:
-		return nil, errors.New("sessions need a template")
-	}
-	opts.MaxSessions = cmp.Or(opts.MaxSessions, defaultMaxSessions)
-	opts.CreateTimeout = cmp.Or(opts.CreateTimeout, defaultCreateTimeout)
-	opts.IdleTimeout = cmp.Or(opts.IdleTimeout, DefaultIdleTimeout)
-	opts.MaxLifetime = cmp.Or(opts.MaxLifetime, DefaultMaxLifetime)
-	if opts.Audit == nil {
-		opts.Audit = noAudit{}
-	}
-	if opts.Logger == nil {
-		opts.Logger = slog.Default()
-	}
-	if opts.Accounts == nil {
-		opts.Accounts = quota.NewFree()
-	}
-	if opts.Shared == nil {
-		opts.Shared = func() bool { return false }
-	}
-	s := &Sessions{
-		opts: opts,
-		base: time.Now(),
-		all:  make(map[owned]*session),
-
-		pending: make(map[string]int),
-		wake:    make(chan struct{}, 1),
-		stop:    make(chan struct{}),
-
-		losses: newLosses(),
-	}
-	if err := s.limitsFor(nil).Check(opts.Maximum); err != nil {
-		return nil, fmt.Errorf("the default limits do not fit the operator's maximum: %w", err)
-	}
-	s.work.Go(s.keep)
-	s.work.Go(s.meter)
-	return s, nil
 }
 
 // create makes a session. When it returns one, the session survives a crash of the gateway.
@@ -173,98 +121,6 @@ func (s *Sessions) adopt(sess *session) bool {
 	return true
 }
 
-// discard undoes a session that nobody has heard of yet. The row may have been written although the
-// write failed.
-func (s *Sessions) discard(sess *session) {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	_ = s.forget(ctx, sess) // it is logged
-}
-
-// forget removes the row, then the sandbox. In this order a crash in between leaves a sandbox
-// without a session, which the next start removes, and never a session that was deleted before. Its
-// error is that of a row that stays for now, which the keeper removes when it can: a gateway that
-// comes before that would show the session, as a lost one.
-func (s *Sessions) forget(ctx context.Context, sess *session) error {
-	failpoint.Reach(failpoint.DeleteBegin)
-	err := s.opts.Store.Delete(ctx, sess.id)
-	failpoint.Reach(failpoint.DeleteForgotten)
-	if sess.sandbox != nil {
-		if err := sess.sandbox.Close(ctx); err != nil {
-			s.opts.Logger.Error("cannot close a sandbox", "session", shown(sess.id), "sandbox", sess.sandboxID, "err", err)
-		}
-		failpoint.Reach(failpoint.DeleteClosed)
-	}
-	if err != nil {
-		err = s.forgetAgain(sess)
-	}
-	return err
-}
-
-// forgetAgain removes the row of a session after the store has failed, for as long as one write may take.
-func (s *Sessions) forgetAgain(sess *session) error {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	for wait := firstRetry; ; wait *= 2 {
-		err := s.opts.Store.Delete(ctx, sess.id)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			s.opts.Logger.Error("cannot forget a session; it is tried again", "session", shown(sess.id), "err", err)
-			s.mu.Lock()
-			s.unforgotten = append(s.unforgotten, sess.id)
-			s.mu.Unlock()
-			return fmt.Errorf("forget a session: %w", err)
-		}
-	}
-}
-
-// end begins the end of a session, or joins one that has begun.
-func (s *Sessions) end(p *identity.Principal, id string) (*session, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if sess := s.find(p, id); sess != nil && sess.ending {
-		return sess, nil
-	}
-	sess, err := s.known(p, id)
-	if err != nil {
-		return nil, err
-	}
-	s.endLocked(sess, endDeleted)
-	return sess, nil
-}
-
-// Why sessions end, as the audit log says it.
-const (
-	endDeleted   = "deleted"   // by a caller
-	endExpired   = "expired"   // nobody used it, or its time was up
-	endStopped   = "stopped"   // the gateway ended
-	endForgotten = "forgotten" // it was lost, and there are too many of those
-)
-
-// endLocked begins the end of a session that has not begun to end. The caller holds mu.
-func (s *Sessions) endLocked(sess *session, reason string) {
-	s.note(audit.SessionEnd, sess, "", reason)
-	sess.ending = true
-	close(sess.leave)
-	s.work.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		defer cancel()
-		if sess.lost.Load() == nil && sess.sandbox != nil {
-			sess.measure() // what was used since the last look
-		}
-		sess.endErr = s.forget(ctx, sess)
-		sess.release()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.all, sess.owned())
-		close(sess.ended)
-	})
-}
-
 // watch waits for the end of a session or of its sandbox, whichever comes first.
 func (s *Sessions) watch(sess *session) {
 	s.work.Go(func() {
@@ -281,23 +137,5 @@ func (s *Sessions) watch(sess *session) {
 	defer cancel()
 	if err := sess.sandbox.Close(ctx); err != nil {
 		s.opts.Logger.Error("cannot close a lost sandbox", "session", shown(sess.id), "sandbox", sess.sandboxID, "err", err)
-	}
-}
-
-// lose marks a session as lost, unless it is ending anyway. Its lease runs out from now on. The cause
-// is what is counted, the reason what callers are told.
-func (s *Sessions) lose(sess *session, cause, reason string) {
-	if !s.markLost(sess, reason) {
-		return
-	}
-	sess.measureLost()
-	sess.release() // nothing is left of it but what its tenant is told
-	s.losses.WithLabelValues(cause).Inc()
-	s.note(audit.SessionLost, sess, "", cause)
-	s.opts.Logger.Warn("a session is lost", "session", shown(sess.id), "sandbox", sess.sandboxID, "reason", reason)
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	if err := s.opts.Store.Lose(ctx, sess.id, reason); err != nil {
-		s.opts.Logger.Error("cannot keep that a session is lost", "session", shown(sess.id), "err", err)
 	}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"slices"
 
 	"connectrpc.com/connect"
@@ -8,7 +9,27 @@ import (
 	"connectrpc.com/grpcreflect"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/sandgate/sandgate/gateway/quota"
 )
+
+// route is one path that is served under the bounds of an RPC.
+type route struct {
+	procedure string
+	handler   http.Handler
+	// streams tells that the request is a stream, whose length is not bounded here.
+	streams bool
+	// enveloped tells that request or reply is a stream, whose messages have envelopes.
+	enveloped bool
+	// public tells that it is served without asking who calls.
+	public bool
+	// gettable tells that the RPC may be called with GET.
+	gettable bool
+	// kind tells which places it needs.
+	kind quota.Kind
+	// changes tells that the RPC has side effects, audited that its calls are written down.
+	changes, audited bool
+}
 
 // newRoutes makes a route of every RPC, and those of health and reflection. Paths are matched as
 // they are: there is no cleaning, no redirect, and so no second spelling of a procedure.

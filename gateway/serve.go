@@ -1,30 +1,18 @@
 package gateway
 
 import (
-	"cmp"
-	"context"
 	"crypto/rand"
-	"errors"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/sandgate/sandgate/gateway/identity"
-	"github.com/sandgate/sandgate/gateway/store"
-	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
 
 // RequestIDHeader carries the name of a call, the caller's if it is fit, in both directions.
 const RequestIDHeader = "Sandgate-Request-Id"
-
-// maxText bounds an error's text in a log line or a reply, as some quote what they were given.
-const maxText = 4 << 10
 
 // ServeHTTP serves one request: the doors first, then the pages that are only read, then RPCs.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -175,115 +163,6 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route, pr
 	completed = true
 }
 
-// summary is what the log line and the metrics say of a call besides the call itself.
-type summary struct {
-	code    string
-	wall    time.Duration
-	in, out int64
-	hash    string // of the request; empty: the call is not audited
-}
-
-// record writes the one log line of a call and counts it. Code, commands and file content never
-// get here.
-func (s *Server) record(ctx context.Context, c *call, sum summary) {
-	s.auditCall(c, sum)
-	c.mu.Lock()
-	session, tool, status, err, callID := c.session, c.tool, c.status, c.err, c.callID
-	c.mu.Unlock()
-	if callID == "" {
-		s.note(c.principal.Tenant, sum, store.Call{SessionID: session, Tool: cmp.Or(tool, s.access.rules[c.procedure].tool), Status: int32(status)})
-	}
-	s.metrics.call(c.procedure, tool, sum)
-	s.metrics.failed(err)
-	traceID := endSpan(ctx, sum, session, tool, status)
-	if sum.code != "ok" && !s.lines.allow(kind{sum.code, c.procedure, c.principal.ID}) {
-		return
-	}
-	level := slog.LevelInfo
-	attrs := make([]slog.Attr, 0, 14)
-	attrs = append(attrs, slog.String("id", c.id), slog.String("procedure", c.procedure), slog.String("code", sum.code),
-		slog.Duration("wall", sum.wall), slog.Int64("bytes_in", sum.in), slog.Int64("bytes_out", sum.out))
-	if c.principal.ID != "" {
-		attrs = append(attrs, slog.String("tenant", c.principal.Tenant), slog.String("key", c.principal.ID))
-	}
-	if session != "" {
-		attrs = append(attrs, slog.String("session", shown(session)))
-	}
-	if tool != "" {
-		attrs = append(attrs, slog.String("tool", tool), slog.String("status", status.String()))
-	}
-	if traceID != "" {
-		attrs = append(attrs, slog.String("trace_id", traceID))
-	}
-	if sum.code == connect.CodeInternal.String() || sum.code == connect.CodeUnknown.String() {
-		level = slog.LevelError
-		if err != nil {
-			attrs = append(attrs, slog.String("err", cut(causeOf(err).Error())))
-		}
-		if panicked, ok := errors.AsType[*panicError](err); ok {
-			attrs = append(attrs, slog.String("stack", string(panicked.stack)))
-		}
-	}
-	s.log.LogAttrs(ctx, level, "call", attrs...)
-}
-
-// note gives the journal a tool call that has ended.
-func (s *Server) note(tenant string, sum summary, row store.Call) {
-	if s.opts.Journal == nil || row.Tool == "" || row.SessionID == "" {
-		return
-	}
-	row.Tenant, row.SessionID, row.EndedAt = tenant, cut(row.SessionID), time.Now()
-	row.CreatedAt = row.EndedAt.Add(-sum.wall)
-	if sum.code != "ok" {
-		if text, err := protojson.Marshal(&sandgatev1.CallError{Code: sum.code}); err == nil {
-			row.Error = string(text)
-		}
-	}
-	s.opts.Journal.Note(row)
-}
-
-// replyCode tells how a call ended. Errors that the protocol layer raises before any handler runs,
-// such as a request that does not decode, are seen only in the reply.
-func replyCode(c *call, reply *replyWriter) string {
-	c.mu.Lock()
-	err := c.err
-	c.mu.Unlock()
-	if err != nil {
-		return connect.CodeOf(wireError(err)).String()
-	}
-	for _, name := range []string{"Grpc-Status", http.TrailerPrefix + "Grpc-Status"} {
-		if text := reply.Header().Get(name); text != "" && text != "0" {
-			number, err := strconv.ParseUint(text, 10, 8)
-			if err != nil {
-				return connect.CodeUnknown.String()
-			}
-			return connect.Code(number).String()
-		}
-	}
-	switch reply.status {
-	case 0, http.StatusOK, http.StatusAccepted, http.StatusNoContent, http.StatusNotModified:
-		return "ok"
-	case http.StatusUnauthorized:
-		return connect.CodeUnauthenticated.String()
-	case http.StatusForbidden:
-		return connect.CodePermissionDenied.String()
-	case http.StatusServiceUnavailable:
-		return connect.CodeUnavailable.String()
-	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge:
-		return connect.CodeInvalidArgument.String()
-	case http.StatusTooManyRequests:
-		return connect.CodeResourceExhausted.String()
-	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
-		return connect.CodeDeadlineExceeded.String()
-	case 499:
-		return connect.CodeCanceled.String()
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType, http.StatusNotImplemented:
-		return connect.CodeUnimplemented.String()
-	default:
-		return connect.CodeUnknown.String()
-	}
-}
-
 // requestID returns the caller's name for a call if it is a short plain word, a new one otherwise.
 func requestID(header http.Header) string {
 	const most = 64
@@ -298,38 +177,4 @@ func requestID(header http.Header) string {
 		}
 	}
 	return id
-}
-
-// cut bounds a text of somebody else's making.
-func cut(text string) string {
-	if len(text) > maxText {
-		return strings.ToValidUTF8(text[:maxText], "") + "…"
-	}
-	return text
-}
-
-// streamErrors notes the errors of streams that the protocol layer raises around the handler.
-type streamErrors struct{}
-
-// WrapUnary changes nothing.
-func (streamErrors) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc { return next }
-
-// WrapStreamingClient changes nothing.
-func (streamErrors) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
-	return next
-}
-
-// WrapStreamingHandler notes the error of a stream unless the handler has noted its own.
-func (streamErrors) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-		err := next(ctx, conn)
-		if c := callFrom(ctx); err != nil && c != nil {
-			c.mu.Lock()
-			if c.err == nil {
-				c.err = err
-			}
-			c.mu.Unlock()
-		}
-		return err
-	}
 }

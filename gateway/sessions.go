@@ -1,7 +1,10 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sandgate/sandgate/gateway/identity"
+	"github.com/sandgate/sandgate/gateway/quota"
 	"github.com/sandgate/sandgate/gateway/store"
 	"github.com/sandgate/sandgate/sandbox"
 )
@@ -84,6 +88,54 @@ type Sessions struct {
 	stop chan struct{}  // ends the keeper
 
 	losses *prometheus.CounterVec // sessions lost, by cause
+}
+
+// NewSessions returns sessions that have read nothing from the store yet: call [Sessions.Recover]
+// before the first request comes. Close them when no call runs any more.
+func NewSessions(opts SessionOptions) (*Sessions, error) {
+	switch {
+	case opts.Driver == nil:
+		return nil, errors.New("sessions need a sandbox driver")
+	case opts.Store == nil:
+		return nil, errors.New("sessions need a store")
+	case opts.Runtime == "":
+		return nil, errors.New("sessions need a runtime")
+	case len(opts.Templates) == 0:
+		return nil, errors.New("sessions need a template")
+	}
+	opts.MaxSessions = cmp.Or(opts.MaxSessions, defaultMaxSessions)
+	opts.CreateTimeout = cmp.Or(opts.CreateTimeout, defaultCreateTimeout)
+	opts.IdleTimeout = cmp.Or(opts.IdleTimeout, DefaultIdleTimeout)
+	opts.MaxLifetime = cmp.Or(opts.MaxLifetime, DefaultMaxLifetime)
+	if opts.Audit == nil {
+		opts.Audit = noAudit{}
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	if opts.Accounts == nil {
+		opts.Accounts = quota.NewFree()
+	}
+	if opts.Shared == nil {
+		opts.Shared = func() bool { return false }
+	}
+	s := &Sessions{
+		opts: opts,
+		base: time.Now(),
+		all:  make(map[owned]*session),
+
+		pending: make(map[string]int),
+		wake:    make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+
+		losses: newLosses(),
+	}
+	if err := s.limitsFor(nil).Check(opts.Maximum); err != nil {
+		return nil, fmt.Errorf("the default limits do not fit the operator's maximum: %w", err)
+	}
+	s.work.Go(s.keep)
+	s.work.Go(s.meter)
+	return s, nil
 }
 
 // SessionCounts says how many sessions there are.

@@ -4,18 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/sandgate/sandgate/gateway/identity"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox"
 )
@@ -186,172 +182,6 @@ func TestCreateFails(t *testing.T) {
 	})
 }
 
-func TestLeaseRunsOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, nil)
-		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{IdleTimeout: durationpb.New(10 * time.Second)}).GetId()
-		for range 5 { // each call begins the lease anew
-			pass(8 * time.Second)
-			if _, err := h.Sandbox(anybody(t.Context()), id); err != nil {
-				t.Fatal(err)
-			}
-		}
-		pass(8 * time.Second)
-		synctest.Wait()
-		// Asking for it does not renew it.
-		if _, err := h.getSession(anybody(t.Context()), &sandgatev1.GetSessionRequest{SessionId: id}); err != nil {
-			t.Fatal(err)
-		}
-		pass(3 * time.Second)
-		synctest.Wait()
-		_, err := h.Sandbox(anybody(t.Context()), id)
-		wantError(t, err, connect.CodeNotFound, ReasonSessionNotFound)
-		if h.engine.open() != 0 || len(h.memory.rows) != 0 {
-			t.Errorf("left behind: %d boxes, rows %v", h.engine.open(), h.memory.rows)
-		}
-	})
-}
-
-func TestLeaseDoesNotRunOutUnderACall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, nil)
-		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{IdleTimeout: durationpb.New(time.Second)}).GetId()
-		c := &call{principal: identity.Anyone()}
-		ctx := withCall(t.Context(), c)
-		for range 2 { // asking twice holds once
-			if _, err := h.Sandbox(ctx, id); err != nil {
-				t.Fatal(err)
-			}
-		}
-		pass(time.Hour)
-		synctest.Wait()
-		if h.Counts().Running != 1 {
-			t.Fatal("the session ended under a running call")
-		}
-		if row, _ := h.memory.row(id); time.Until(row.IdleExpiresAt) < -keepEvery {
-			t.Errorf("the store has an old lease: %v", row.IdleExpiresAt)
-		}
-		c.end()
-		pass(2 * time.Second)
-		synctest.Wait()
-		if h.Counts() != (SessionCounts{}) {
-			t.Errorf("counts %+v", h.Counts())
-		}
-	})
-}
-
-func TestHardExpiry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, nil)
-		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{MaxLifetime: durationpb.New(time.Minute)}).GetId()
-		for range 7 {
-			pass(8 * time.Second)
-			if _, err := h.Sandbox(anybody(t.Context()), id); err != nil {
-				t.Fatal(err)
-			}
-		}
-		pass(8 * time.Second)
-		synctest.Wait()
-		_, err := h.Sandbox(anybody(t.Context()), id)
-		wantError(t, err, connect.CodeNotFound, ReasonSessionNotFound)
-	})
-}
-
-func TestExtendSession(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, nil)
-		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{}).GetId()
-		synctest.Wait() // the keeper has gone to sleep for longer than the new lease
-		res, err := h.extendSession(anybody(t.Context()), &sandgatev1.ExtendSessionRequest{SessionId: id, IdleTimeout: durationpb.New(time.Second)})
-		if err != nil || res.GetSession().GetIdleTimeout().AsDuration() != time.Second {
-			t.Fatal(res, err)
-		}
-		if row, _ := h.memory.row(id); row.IdleTimeout != time.Second {
-			t.Errorf("row %+v", row)
-		}
-		pass(1100 * time.Millisecond)
-		synctest.Wait()
-		_, err = h.extendSession(anybody(t.Context()), &sandgatev1.ExtendSessionRequest{SessionId: id})
-		wantError(t, err, connect.CodeNotFound, ReasonSessionNotFound)
-	})
-}
-
-func TestShortLeaseOfANewSession(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, nil)
-		synctest.Wait()
-		h.mustCreate(t, &sandgatev1.CreateSessionRequest{IdleTimeout: durationpb.New(time.Second)})
-		pass(1100 * time.Millisecond)
-		synctest.Wait()
-		if h.Counts() != (SessionCounts{}) {
-			t.Errorf("counts %+v", h.Counts())
-		}
-	})
-}
-
-func TestRenewedLeasesAreWrittenNowAndThen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, nil)
-		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{}).GetId()
-		before, _ := h.memory.row(id)
-		pass(3 * time.Second)
-		if _, err := h.Sandbox(anybody(t.Context()), id); err != nil {
-			t.Fatal(err)
-		}
-		if row, _ := h.memory.row(id); row.IdleExpiresAt != before.IdleExpiresAt {
-			t.Error("a call wrote to the store")
-		}
-		pass(3 * keepEvery)
-		synctest.Wait()
-		if row, _ := h.memory.row(id); !row.IdleExpiresAt.Equal(before.IdleExpiresAt.Add(3 * time.Second)) {
-			t.Errorf("the lease in the store is %v after %v", row.IdleExpiresAt, before.IdleExpiresAt)
-		}
-	})
-}
-
-func TestLostSession(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, nil)
-		id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{}).GetId()
-		h.engine.last().die(fmt.Errorf("%w: out of memory\xff", sandbox.ErrLost))
-		synctest.Wait()
-		_, err := h.Sandbox(anybody(t.Context()), id)
-		wantError(t, err, connect.CodeFailedPrecondition, ReasonSessionLost)
-		if !strings.Contains(err.Error(), "out of memory") {
-			t.Errorf("%v does not say why", err)
-		}
-		res, err := h.getSession(anybody(t.Context()), &sandgatev1.GetSessionRequest{SessionId: id})
-		if err != nil || res.GetSession().GetState() != sandgatev1.SessionState_SESSION_STATE_LOST || res.GetSession().GetLostReason() == "" {
-			t.Errorf("%v, %v", res, err)
-		}
-		if !h.engine.last().isClosed() {
-			t.Error("what is left of the sandbox was not closed")
-		}
-		if row, _ := h.memory.row(id); row.LostReason == "" {
-			t.Error("the store does not know")
-		}
-		if h.Counts() != (SessionCounts{Lost: 1}) {
-			t.Errorf("counts %+v", h.Counts())
-		}
-		if _, err := h.deleteSession(anybody(t.Context()), &sandgatev1.DeleteSessionRequest{SessionId: id}); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func TestLostSessionsAreForgottenInTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, nil)
-		h.mustCreate(t, &sandgatev1.CreateSessionRequest{})
-		h.engine.last().die(sandbox.ErrLost)
-		pass(DefaultIdleTimeout + keepEvery)
-		synctest.Wait()
-		if len(h.memory.rows) != 0 {
-			t.Errorf("rows %v", h.memory.rows)
-		}
-	})
-}
-
 func TestDeleteSession(t *testing.T) {
 	h := newHouse(t, nil)
 	id := h.mustCreate(t, &sandgatev1.CreateSessionRequest{}).GetId()
@@ -456,70 +286,4 @@ func TestCloseEndsEverything(t *testing.T) {
 	}
 	_, err := h.createSession(anybody(t.Context()), &sandgatev1.CreateSessionRequest{})
 	wantError(t, err, connect.CodeUnavailable, ReasonDraining)
-}
-
-func TestRecover(t *testing.T) {
-	// A first gateway makes three sessions and is killed: its store stays as it is.
-	first := newHouse(t, nil)
-	var ids []string
-	for i := range 3 {
-		ids = append(ids, first.mustCreate(t, &sandgatev1.CreateSessionRequest{
-			Template: "data", Metadata: map[string]string{"n": fmt.Sprint(i)},
-		}).GetId())
-	}
-	rows := maps.Clone(first.memory.rows)
-	old := rows[ids[2]]
-	old.HardExpiresAt = time.Now().Add(-time.Second)
-	rows[ids[2]] = old
-	due := rows[ids[0]] // its lease ran out while the gateway was down
-	due.IdleExpiresAt = time.Now().Add(-time.Hour)
-	rows[ids[0]] = due
-	spec := first.engine.boxes[0].spec
-
-	second := newHouse(t, func(o *SessionOptions) { o.Store = &memory{rows: rows} })
-	adopted, stray := newBox("box-0", spec), newBox("stray", spec)
-	err := second.Recover(t.Context(), func(keep func(string) bool) ([]sandbox.Sandbox, error) {
-		for id, want := range map[string]bool{"box-0": true, "box-1": true, "box-2": false, "other": false} {
-			if keep(id) != want {
-				t.Errorf("keep(%s) is %v", id, !want)
-			}
-		}
-		return []sandbox.Sandbox{adopted, stray}, nil // box-1 died on the way
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := second.getSession(anybody(t.Context()), &sandgatev1.GetSessionRequest{SessionId: ids[0]})
-	if err != nil || res.GetSession().GetTemplate() != "data" || res.GetSession().GetMetadata()["n"] != "0" ||
-		time.Until(res.GetSession().GetIdleExpiresAt().AsTime()) < DefaultIdleTimeout-time.Minute {
-		t.Errorf("adopted session: %v, %v", res, err)
-	}
-	box, err := second.Sandbox(anybody(t.Context()), ids[0])
-	if err != nil || box != sandbox.Sandbox(adopted) {
-		t.Errorf("adopted session: %v, %v", box, err)
-	}
-	_, err = second.Sandbox(anybody(t.Context()), ids[1])
-	wantError(t, err, connect.CodeFailedPrecondition, ReasonSessionLost)
-	if !strings.Contains(err.Error(), goneReason) {
-		t.Errorf("%v does not say why", err)
-	}
-	if !stray.isClosed() || adopted.isClosed() {
-		t.Errorf("stray closed: %v, adopted closed: %v", stray.isClosed(), adopted.isClosed())
-	}
-	adopted.die(sandbox.ErrLost) // it is watched like any other
-	<-adopted.closed
-}
-
-func TestRecoverFails(t *testing.T) {
-	h := newHouse(t, nil)
-	half := newBox("half", sandbox.Spec{})
-	down := errors.Join(sandbox.ErrUnavailable, errBoom)
-	err := h.Recover(t.Context(), func(func(string) bool) ([]sandbox.Sandbox, error) { return []sandbox.Sandbox{half}, down })
-	if !errors.Is(err, errBoom) || !half.isClosed() {
-		t.Errorf("%v, closed %v", err, half.isClosed())
-	}
-	// One sandbox that cannot be removed is no reason not to serve.
-	if err := h.Recover(t.Context(), func(func(string) bool) ([]sandbox.Sandbox, error) { return nil, errBoom }); err != nil {
-		t.Errorf("a stray: %v", err)
-	}
 }

@@ -3,30 +3,20 @@
 package rig
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/sandgate/sandgate/gateway/failpoint"
-)
-
-const (
-	stopTimeout = 90 * time.Second // longer than a gateway gives itself
-	probeEvery  = 5 * time.Millisecond
-	maxPage     = 1 << 20
-	logTail     = 4 << 10
 )
 
 // Options say which gateway is tried.
@@ -112,170 +102,6 @@ func (g *Gateway) command(points string, args ...string) *exec.Cmd {
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on
 	return cmd
-}
-
-// Start begins a life, with failpoints armed where points is not empty. The one before must have ended.
-func (g *Gateway) Start(points string) error {
-	log, err := os.Create(g.logFile())
-	if err != nil {
-		return err
-	}
-	defer func() { _ = log.Close() }() // the process has its own
-	args := append([]string{
-		"serve", "--listen", g.address, "--metrics-listen", g.metrics, "--runtime", g.opts.Runtime, "--image", g.opts.Image,
-		"--tenant-runtime", "any", "--pool-python", strconv.Itoa(g.opts.Pool), "--pool-data", "0",
-	}, g.opts.Args...)
-	cmd := g.command(points, args...)
-	cmd.Stdout, cmd.Stderr = log, log
-	g.started = time.Now()
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start the gateway: %w", err)
-	}
-	exited := make(chan struct{})
-	g.mu.Lock()
-	g.cmd, g.exited = cmd, exited
-	g.mu.Unlock()
-	go func() {
-		g.err = cmd.Wait()
-		close(exited)
-	}()
-	return nil
-}
-
-func (g *Gateway) logFile() string { return filepath.Join(g.dir, "log") }
-
-// Log is the end of what the present life has said, 4 KiB at most.
-func (g *Gateway) Log() string {
-	text, err := os.ReadFile(g.logFile())
-	if err != nil {
-		return ""
-	}
-	return string(bytes.TrimSpace(text[max(0, len(text)-logTail):]))
-}
-
-// Reached tells whether the present life has come to a failpoint that was armed.
-func (g *Gateway) Reached(point failpoint.Point) bool {
-	return strings.Contains(g.Log(), "failpoint "+string(point)+" reached")
-}
-
-// Exited is closed when the present life has ended.
-func (g *Gateway) Exited() <-chan struct{} {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.exited
-}
-
-// Alive tells whether it runs.
-func (g *Gateway) Alive() bool {
-	exited := g.Exited()
-	if exited == nil {
-		return false
-	}
-	select {
-	case <-exited:
-		return false
-	default:
-		return true
-	}
-}
-
-// Started is when the present life began.
-func (g *Gateway) Started() time.Time { return g.started }
-
-// PID is the process of the present life.
-func (g *Gateway) PID() int { return g.cmd.Process.Pid }
-
-// Kill ends the present life at once and waits for its end.
-func (g *Gateway) Kill() error {
-	if !g.Alive() {
-		return nil
-	}
-	if err := g.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	<-g.Exited()
-	return nil
-}
-
-// Terminate asks the present life to end and returns how it did.
-func (g *Gateway) Terminate() error {
-	if !g.Alive() {
-		return g.err
-	}
-	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	timer := time.NewTimer(stopTimeout)
-	defer timer.Stop()
-	select {
-	case <-g.Exited():
-		return g.err
-	case <-timer.C:
-		return errors.Join(errors.New("the gateway did not stop in time and was killed"), g.Kill())
-	}
-}
-
-// Await asks again and again until the gateway is as wanted, and returns how long that took. It fails
-// when the gateway ends or the time is up.
-func (g *Gateway) Await(ctx context.Context, what string, limit time.Duration, reached func(ctx context.Context) bool) (time.Duration, error) {
-	start := time.Now()
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the gateway did not %s in %s\n%s", what, limit, g.Log()))
-	defer cancel()
-	ticker := time.NewTicker(probeEvery)
-	defer ticker.Stop()
-	for !reached(ctx) {
-		select {
-		case <-g.Exited():
-			return 0, fmt.Errorf("the gateway did not %s: it ended: %w\n%s", what, errors.Join(g.err, ErrEnded), g.Log())
-		case <-ctx.Done():
-			return 0, context.Cause(ctx)
-		case <-ticker.C:
-		}
-	}
-	return time.Since(start), nil
-}
-
-// ErrEnded is wrapped where the gateway ended that was waited for.
-var ErrEnded = errors.New("the gateway has ended")
-
-// Ready waits until /readyz says so, and returns how long that took.
-func (g *Gateway) Ready(ctx context.Context, limit time.Duration) (time.Duration, error) {
-	return g.Await(ctx, "get ready", limit, func(ctx context.Context) bool {
-		_, err := g.page(ctx, g.URL+"/readyz")
-		return err == nil
-	})
-}
-
-// Gauge returns the value of a series of its metrics.
-func (g *Gateway) Gauge(ctx context.Context, series string) (float64, error) {
-	page, err := g.page(ctx, "http://"+g.metrics+"/metrics")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(page) {
-		if text, ok := strings.CutPrefix(line, series+" "); ok {
-			return strconv.ParseFloat(strings.TrimSpace(text), 64)
-		}
-	}
-	return 0, fmt.Errorf("the metrics have no %s", series)
-}
-
-// page fetches a page.
-func (g *Gateway) page(ctx context.Context, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return "", err
-	}
-	response, err := g.client.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = response.Body.Close() }() // only read from
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxPage))
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s answered %s", url, response.Status)
-	}
-	return string(body), err
 }
 
 // Close ends the gateway, removes its folder and what it left on the engine, and fails where that was

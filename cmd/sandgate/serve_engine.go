@@ -1,10 +1,44 @@
 package main
 
 import (
+	"context"
+
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/docker"
 	"github.com/sandgate/sandgate/sandbox/guest/health"
 )
+
+// openDriver connects to the engine.
+func (g *gatewayParts) openDriver(ctx context.Context) (err error) {
+	g.driver, err = docker.New(ctx, docker.Options{
+		Image:        g.cfg.Image,
+		Owner:        g.state.deployment,
+		MaxCreating:  g.cfg.MaxCreating,
+		CgroupParent: g.cfg.CgroupParent,
+		Log:          g.log,
+	})
+	if err != nil {
+		return err
+	}
+	g.undo.add("leave the engine", func(context.Context) error { return g.driver.Close() })
+	return nil
+}
+
+// templates are the templates of sandboxes, the default one first.
+func templates() []string { return []string{"python", "data"} }
+
+// openPool starts the warm pool, which fills in the background.
+func (g *gatewayParts) openPool(context.Context) error {
+	limits := g.cfg.DefaultLimits.WithDefaults()
+	ready := map[sandbox.Spec]int{}
+	for template, count := range map[string]int{"python": g.cfg.PoolPython, "data": g.cfg.PoolData} {
+		ready[sandbox.Spec{Template: template, Runtime: g.runtime, Limits: limits}] = count
+	}
+	pool := g.openPoolOver(g.driver, ready)
+	g.undo.add("empty the pool", pool.Close)
+	return nil
+}
 
 // openPoolOver starts the warm pool over what makes sandboxes, with a breaker between them: while the engine
 // fails, warm sandboxes are still handed out, and nothing else is asked of it. What the breaker refuses is

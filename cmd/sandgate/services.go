@@ -15,7 +15,9 @@ import (
 
 // newRegistry returns every service of the API, ready to be served. It fails when an RPC of the
 // API is registered by nobody, or wrongly.
-func newRegistry(sessions *gateway.Sessions, gate *identity.Gate, calls *journal.Journal, ledger *quota.Ledger) (*gateway.Registry, error) {
+func newRegistry(
+	sessions *gateway.Sessions, gate *identity.Gate, calls *journal.Journal, ledger *quota.Ledger, documents *fileserver.Documents,
+) (*gateway.Registry, error) {
 	registry := gateway.NewRegistry()
 	sessions.Register(registry)
 	gateway.RegisterIdentity(registry, gate, sessions)
@@ -25,6 +27,7 @@ func newRegistry(sessions *gateway.Sessions, gate *identity.Gate, calls *journal
 	registerPython(registry, pyrunner.NewPython(sessions))
 	registerProcesses(registry, pyrunner.NewProcess(sessions))
 	registerFiles(registry, fileserver.New(sessions))
+	registerDocuments(registry, documents)
 	if err := registry.Err(); err != nil {
 		return nil, fmt.Errorf("register the services: %w", err)
 	}
@@ -78,4 +81,10 @@ func registerFiles(r *gateway.Registry, files *fileserver.Files) {
 		r.Render(tool, func() gateway.Renderer { return fileserver.NewRenderer() })
 		r.Resumable(tool)
 	}
+}
+
+func registerDocuments(r *gateway.Registry, documents *fileserver.Documents) {
+	gateway.Unary(r, sandgatev1connect.FileServiceReadDocumentProcedure, documents.ReadDocument)
+	r.Render("file_read_document", func() gateway.Renderer { return fileserver.NewRenderer() })
+	r.Resumable("file_read_document")
 }

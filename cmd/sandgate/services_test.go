@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
+	"github.com/sandgate/sandgate/fileserver"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/gateway/journal"
 	"github.com/sandgate/sandgate/gateway/quota"
@@ -48,7 +49,7 @@ func TestEveryRPCIsServed(t *testing.T) {
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
 	calls := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { _ = calls.Drain(context.Background()) })
-	registry, err := newRegistry(sessions, keys.gate, calls, ledger)
+	registry, err := newRegistry(sessions, keys.gate, calls, ledger, readers(t, sessions))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,4 +80,16 @@ func TestEveryRPCIsServed(t *testing.T) {
 	if count < 30 {
 		t.Errorf("only %d RPCs are in the descriptors", count)
 	}
+}
+
+// readers returns what reads documents, without a cache.
+func readers(t *testing.T, sessions *gateway.Sessions) *fileserver.Documents {
+	t.Helper()
+	documents := fileserver.NewDocuments(fileserver.New(sessions), "")
+	t.Cleanup(func() {
+		if err := documents.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return documents
 }

@@ -53,6 +53,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		{"Analyse it with pandas, in the sandbox", s.analyse},
 		{"Draw it: a chart comes back as PNG and as data", s.draw},
 		{"A second look uses what is still in memory", s.useState},
+		{"Read a spreadsheet and a PDF that the sandbox wrote", s.readDocuments},
 		{"Untrusted code tries to get out", s.breakOut},
 		{"Delete the session", s.deleteSession},
 	} {

@@ -12,10 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 )
 
 // fileService is the guest's FileService. Every path is opened as the user.
 type fileService struct {
+	// What the host does by itself with what it reads here, such as reading documents, is not served.
+	sandgatev1connect.UnimplementedFileServiceHandler
+
 	guest   *Guest
 	watches chan struct{} // one element for each watch that is set
 }

@@ -8,8 +8,15 @@ import (
 	"fmt"
 )
 
-// ErrFormat is wrapped by a reader's error where the file is damaged, or not of the reader's format.
-var ErrFormat = errors.New("the file is damaged or of another format")
+// What is wrong with a document or a request.
+var (
+	// ErrFormat is wrapped by a reader's error where the file is damaged, or not of the reader's format.
+	ErrFormat = errors.New("the file is damaged or of another format")
+	// ErrUnknown is for a format that no reader knows.
+	ErrUnknown = errors.New("no reader knows the format")
+	// ErrSelection is for a selection that cannot be understood.
+	ErrSelection = errors.New("this is no selection of parts")
+)
 
 // Damaged returns an error that wraps [ErrFormat] and says what is wrong.
 func Damaged(format string, args ...any) error {

@@ -14,7 +14,7 @@ var ErrEnough = errors.New("enough")
 
 const (
 	// maxListed bounds the list of parts.
-	maxListed = 2_000
+	maxListed = 200
 	// maxLine bounds a location, a title and a property's value, in bytes.
 	maxLine = 500
 	// maxProperties bounds what a document says of itself.
@@ -48,9 +48,31 @@ type Reply struct {
 	Text       string            `json:"text"`
 	Next       int64             `json:"next"`  // the offset of what comes after Text
 	Total      int64             `json:"total"` // bytes of the whole text
-	// Error is why there is nothing, or no more. Damaged tells that it is the document's fault.
-	Error   string `json:"error,omitempty"`
-	Damaged bool   `json:"damaged,omitempty"`
+	// Error is why there is nothing, or no more, and Reason one of the constants.
+	Error  string `json:"error,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Reasons of errors.
+const (
+	ReasonDamaged   = "damaged"   // what an error is that wraps ErrFormat
+	ReasonUnknown   = "unknown"   // ErrUnknown
+	ReasonSelection = "selection" // ErrSelection
+	ReasonOther     = "other"     // any other: a limit was hit
+)
+
+// reasonOf returns what an error is.
+func reasonOf(err error) string {
+	switch {
+	case errors.Is(err, ErrFormat):
+		return ReasonDamaged
+	case errors.Is(err, ErrUnknown):
+		return ReasonUnknown
+	case errors.Is(err, ErrSelection):
+		return ReasonSelection
+	default:
+		return ReasonOther
+	}
 }
 
 // An Output collects what is wanted of the parts that a reader gives out.
@@ -113,6 +135,14 @@ func (o *Output) keep(text string) {
 
 // Write writes the reply, with why the reader ended.
 func (o *Output) Write(to io.Writer, format string, err error) error {
+	if err := json.NewEncoder(to).Encode(o.Reply(format, err)); err != nil {
+		return fmt.Errorf("write the reply: %w", err)
+	}
+	return nil
+}
+
+// Reply returns the reply, with why the reader ended. It is called once.
+func (o *Output) Reply(format string, err error) *Reply {
 	o.reply.Format = format
 	whole := o.text.String()
 	for len(whole) > 0 && !utf8.RuneStart(whole[0]) {
@@ -122,12 +152,9 @@ func (o *Output) Write(to io.Writer, format string, err error) error {
 	o.reply.Text = wholeRunes(whole)
 	o.reply.Next = begun + int64(len(o.reply.Text))
 	if err != nil && !errors.Is(err, ErrEnough) {
-		o.reply.Error, o.reply.Damaged = oneLine(err.Error()), errors.Is(err, ErrFormat)
+		o.reply.Error, o.reply.Reason = oneLine(err.Error()), reasonOf(err)
 	}
-	if err := json.NewEncoder(to).Encode(&o.reply); err != nil {
-		return fmt.Errorf("write the reply: %w", err)
-	}
-	return nil
+	return &o.reply
 }
 
 // wholeRunes cuts what the end of a range has left of a character.

@@ -39,7 +39,7 @@ func ParseSelection(text string) (Selection, error) {
 			name, area, _ := strings.Cut(item, "!")
 			s.names = append(s.names, Named{Name: strings.Trim(name, "'"), Area: area})
 		case from < 1 || to < from:
-			return Selection{}, fmt.Errorf("%q is no range of parts: they count from 1", item)
+			return Selection{}, fmt.Errorf("%w: %q; parts count from 1", ErrSelection, item)
 		default:
 			s.ranges = append(s.ranges, numbers{first: from, last: to})
 		}
@@ -73,6 +73,27 @@ func (s Selection) Named(name string) (Named, bool) {
 		}
 	}
 	return Named{}, false
+}
+
+// Areas returns the areas that were asked for of the nth part, which the document calls name: none where all
+// of it is wanted.
+func (s Selection) Areas(n int, name string) []string {
+	for _, r := range s.ranges {
+		if r.first <= n && n <= r.last {
+			return nil
+		}
+	}
+	var areas []string
+	for _, named := range s.names {
+		if name == "" || !strings.EqualFold(named.Name, name) {
+			continue
+		}
+		if named.Area == "" {
+			return nil
+		}
+		areas = append(areas, named.Area)
+	}
+	return areas
 }
 
 // Last returns the number of the last part that is wanted by number, zero where the document must be read

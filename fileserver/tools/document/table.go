@@ -41,14 +41,15 @@ func Cell(text string) string {
 	return cells.Replace(text)
 }
 
-// fences are as long as they must be.
-const fence = "```"
-
 // Code returns a block of code, which cannot end before its end.
 func Code(language, text string) string {
-	mark := fence
-	for strings.Contains(text, mark) {
-		mark += "`"
+	longest, now := 2, 0
+	for i := range len(text) {
+		if now++; text[i] != '`' {
+			now = 0
+		}
+		longest = max(longest, now)
 	}
+	mark := strings.Repeat("`", longest+1)
 	return mark + language + "\n" + strings.TrimRight(text, "\n") + "\n" + mark
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"archive/zip"
 	"bytes"
-	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -15,9 +14,6 @@ import (
 	"github.com/sandgate/sandgate/fileserver/tools/office"
 	"github.com/sandgate/sandgate/fileserver/tools/web"
 )
-
-// errFormat is the error for what nothing reads.
-var errFormat = errors.New("no reader knows this format")
 
 // readers are by format.
 var readers = map[string]document.Reader{
@@ -42,7 +38,7 @@ func find(format, name string, content []byte) (string, document.Reader, error) 
 	}
 	read, ok := readers[format]
 	if !ok {
-		return format, nil, fmt.Errorf("%w: %q", errFormat, format)
+		return format, nil, fmt.Errorf("%w %q", document.ErrUnknown, format)
 	}
 	return format, read, nil
 }

@@ -1905,6 +1905,362 @@ func (x *DownloadResponse) GetTotalSize() int64 {
 	return 0
 }
 
+// ReadDocumentRequest says what is wanted of a document.
+type ReadDocumentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// The document.
+	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// Which parts are wanted: numbers of pages, sheets, slides or chapters such as "3", "2-5,9" and "7-", or
+	// names such as "Sales" and "Sales!A1:D20". Empty means all.
+	Parts string `protobuf:"bytes,3,opt,name=parts,proto3" json:"parts,omitempty"`
+	// Only parts that contain this, whatever its case. Empty means all.
+	Search string `protobuf:"bytes,4,opt,name=search,proto3" json:"search,omitempty"`
+	// The format, such as "csv", where the content and the file's name do not tell. Empty means that they do.
+	Format string `protobuf:"bytes,5,opt,name=format,proto3" json:"format,omitempty"`
+	// Where in the text to go on: next_offset of the reply before, with the same parts and search.
+	Offset int64 `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`
+	// How much text is wanted at most, four bytes of it counted as a token. Zero means 8,000.
+	MaxTokens int32 `protobuf:"varint,7,opt,name=max_tokens,json=maxTokens,proto3" json:"max_tokens,omitempty"`
+	// Whether the first four of the pages that are wanted come as pictures too. PDF only.
+	PageImages    bool `protobuf:"varint,8,opt,name=page_images,json=pageImages,proto3" json:"page_images,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadDocumentRequest) Reset() {
+	*x = ReadDocumentRequest{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadDocumentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadDocumentRequest) ProtoMessage() {}
+
+func (x *ReadDocumentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadDocumentRequest.ProtoReflect.Descriptor instead.
+func (*ReadDocumentRequest) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ReadDocumentRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *ReadDocumentRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *ReadDocumentRequest) GetParts() string {
+	if x != nil {
+		return x.Parts
+	}
+	return ""
+}
+
+func (x *ReadDocumentRequest) GetSearch() string {
+	if x != nil {
+		return x.Search
+	}
+	return ""
+}
+
+func (x *ReadDocumentRequest) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *ReadDocumentRequest) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *ReadDocumentRequest) GetMaxTokens() int32 {
+	if x != nil {
+		return x.MaxTokens
+	}
+	return 0
+}
+
+func (x *ReadDocumentRequest) GetPageImages() bool {
+	if x != nil {
+		return x.PageImages
+	}
+	return false
+}
+
+// ReadDocumentResponse holds what was read of a document.
+type ReadDocumentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was read as: "pdf", "docx", "xlsx", "csv" and so on.
+	Format string `protobuf:"bytes,1,opt,name=format,proto3" json:"format,omitempty"`
+	// What the document says of itself, such as its title, and counts of what is in it.
+	Properties map[string]string `protobuf:"bytes,2,rep,name=properties,proto3" json:"properties,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The parts that were asked for, 200 of them at most.
+	Parts []*DocumentPart `protobuf:"bytes,3,rep,name=parts,proto3" json:"parts,omitempty"`
+	// How many parts more there are than those listed.
+	UnlistedParts int64 `protobuf:"varint,4,opt,name=unlisted_parts,json=unlistedParts,proto3" json:"unlisted_parts,omitempty"`
+	// The text from offset on, as Markdown. Each part begins with a line with its location in brackets.
+	Text string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	// How long the text of all parts that were asked for is, in bytes.
+	TotalSize int64 `protobuf:"varint,6,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
+	// The offset for what follows. Equal to total_size at the end.
+	NextOffset int64 `protobuf:"varint,7,opt,name=next_offset,json=nextOffset,proto3" json:"next_offset,omitempty"`
+	// Pictures of pages, where they were asked for.
+	Images []*DocumentImage `protobuf:"bytes,8,rep,name=images,proto3" json:"images,omitempty"`
+	// Why what was read is not all: the document is damaged after that. Empty means that it is whole.
+	Problem       string `protobuf:"bytes,9,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadDocumentResponse) Reset() {
+	*x = ReadDocumentResponse{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadDocumentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadDocumentResponse) ProtoMessage() {}
+
+func (x *ReadDocumentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadDocumentResponse.ProtoReflect.Descriptor instead.
+func (*ReadDocumentResponse) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ReadDocumentResponse) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *ReadDocumentResponse) GetProperties() map[string]string {
+	if x != nil {
+		return x.Properties
+	}
+	return nil
+}
+
+func (x *ReadDocumentResponse) GetParts() []*DocumentPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *ReadDocumentResponse) GetUnlistedParts() int64 {
+	if x != nil {
+		return x.UnlistedParts
+	}
+	return 0
+}
+
+func (x *ReadDocumentResponse) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ReadDocumentResponse) GetTotalSize() int64 {
+	if x != nil {
+		return x.TotalSize
+	}
+	return 0
+}
+
+func (x *ReadDocumentResponse) GetNextOffset() int64 {
+	if x != nil {
+		return x.NextOffset
+	}
+	return 0
+}
+
+func (x *ReadDocumentResponse) GetImages() []*DocumentImage {
+	if x != nil {
+		return x.Images
+	}
+	return nil
+}
+
+func (x *ReadDocumentResponse) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+// DocumentPart is a part of a document that can be cited.
+type DocumentPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it is, such as "page 3", "slide 2" or "Sales!A1:D500".
+	Location string `protobuf:"bytes,1,opt,name=location,proto3" json:"location,omitempty"`
+	// What the document calls it, empty where it has no name.
+	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	// Where in the text it begins, in bytes.
+	Offset int64 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	// How long it is, in bytes.
+	Size          int64 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DocumentPart) Reset() {
+	*x = DocumentPart{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DocumentPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DocumentPart) ProtoMessage() {}
+
+func (x *DocumentPart) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DocumentPart.ProtoReflect.Descriptor instead.
+func (*DocumentPart) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *DocumentPart) GetLocation() string {
+	if x != nil {
+		return x.Location
+	}
+	return ""
+}
+
+func (x *DocumentPart) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *DocumentPart) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *DocumentPart) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+// DocumentImage is a picture of a page.
+type DocumentImage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The page, such as "page 3".
+	Location string `protobuf:"bytes,1,opt,name=location,proto3" json:"location,omitempty"`
+	// The picture, as PNG.
+	Png           []byte `protobuf:"bytes,2,opt,name=png,proto3" json:"png,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DocumentImage) Reset() {
+	*x = DocumentImage{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DocumentImage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DocumentImage) ProtoMessage() {}
+
+func (x *DocumentImage) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DocumentImage.ProtoReflect.Descriptor instead.
+func (*DocumentImage) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *DocumentImage) GetLocation() string {
+	if x != nil {
+		return x.Location
+	}
+	return ""
+}
+
+func (x *DocumentImage) GetPng() []byte {
+	if x != nil {
+		return x.Png
+	}
+	return nil
+}
+
 var File_sandgate_v1_file_proto protoreflect.FileDescriptor
 
 const file_sandgate_v1_file_proto_rawDesc = "" +
@@ -2040,7 +2396,45 @@ const file_sandgate_v1_file_proto_rawDesc = "" +
 	"\x10DownloadResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12\x1d\n" +
 	"\n" +
-	"total_size\x18\x02 \x01(\x03R\ttotalSize*~\n" +
+	"total_size\x18\x02 \x01(\x03R\ttotalSize\"\xae\x02\n" +
+	"\x13ReadDocumentRequest\x12&\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12\x1e\n" +
+	"\x04path\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80 R\x04path\x12\x1e\n" +
+	"\x05parts\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\xe8\aR\x05parts\x12 \n" +
+	"\x06search\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\xe8\aR\x06search\x12\x1f\n" +
+	"\x06format\x18\x05 \x01(\tB\a\xbaH\x04r\x02(\x14R\x06format\x12\x1f\n" +
+	"\x06offset\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x06offset\x12*\n" +
+	"\n" +
+	"max_tokens\x18\a \x01(\x05B\v\xbaH\b\x1a\x06\x18\xa0\x8d\x06(\x00R\tmaxTokens\x12\x1f\n" +
+	"\vpage_images\x18\b \x01(\bR\n" +
+	"pageImages\"\xba\x03\n" +
+	"\x14ReadDocumentResponse\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\tR\x06format\x12Q\n" +
+	"\n" +
+	"properties\x18\x02 \x03(\v21.sandgate.v1.ReadDocumentResponse.PropertiesEntryR\n" +
+	"properties\x12/\n" +
+	"\x05parts\x18\x03 \x03(\v2\x19.sandgate.v1.DocumentPartR\x05parts\x12%\n" +
+	"\x0eunlisted_parts\x18\x04 \x01(\x03R\runlistedParts\x12\x12\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\x12\x1d\n" +
+	"\n" +
+	"total_size\x18\x06 \x01(\x03R\ttotalSize\x12\x1f\n" +
+	"\vnext_offset\x18\a \x01(\x03R\n" +
+	"nextOffset\x122\n" +
+	"\x06images\x18\b \x03(\v2\x1a.sandgate.v1.DocumentImageR\x06images\x12\x18\n" +
+	"\aproblem\x18\t \x01(\tR\aproblem\x1a=\n" +
+	"\x0fPropertiesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"l\n" +
+	"\fDocumentPart\x12\x1a\n" +
+	"\blocation\x18\x01 \x01(\tR\blocation\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x03R\x04size\"=\n" +
+	"\rDocumentImage\x12\x1a\n" +
+	"\blocation\x18\x01 \x01(\tR\blocation\x12\x10\n" +
+	"\x03png\x18\x02 \x01(\fR\x03png*~\n" +
 	"\bFileType\x12\x19\n" +
 	"\x15FILE_TYPE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eFILE_TYPE_FILE\x10\x01\x12\x17\n" +
@@ -2054,7 +2448,7 @@ const file_sandgate_v1_file_proto_rawDesc = "" +
 	"\x11CHANGE_TYPE_WRITE\x10\x02\x12\x16\n" +
 	"\x12CHANGE_TYPE_REMOVE\x10\x03\x12\x16\n" +
 	"\x12CHANGE_TYPE_RENAME\x10\x04\x12\x1a\n" +
-	"\x16CHANGE_TYPE_ATTRIBUTES\x10\x052\xeb\a\n" +
+	"\x16CHANGE_TYPE_ATTRIBUTES\x10\x052\xe4\b\n" +
 	"\vFileService\x12V\n" +
 	"\x04Read\x12\x18.sandgate.v1.ReadRequest\x1a\x19.sandgate.v1.ReadResponse\"\x19\xba\xe1\x18\x12\n" +
 	"\tfile_read\x1a\x05files\x90\x02\x01\x12Y\n" +
@@ -2072,7 +2466,9 @@ const file_sandgate_v1_file_proto_rawDesc = "" +
 	"\x06Remove\x12\x1a.sandgate.v1.RemoveRequest\x1a\x1b.sandgate.v1.RemoveResponse\"\x1a\xba\xe1\x18\x16\n" +
 	"\vfile_remove\x10\x01\x1a\x05files\x12b\n" +
 	"\aMakeDir\x12\x1b.sandgate.v1.MakeDirRequest\x1a\x1c.sandgate.v1.MakeDirResponse\"\x1c\xba\xe1\x18\x18\n" +
-	"\rfile_make_dir\x10\x01\x1a\x05files\x12M\n" +
+	"\rfile_make_dir\x10\x01\x1a\x05files\x12w\n" +
+	"\fReadDocument\x12 .sandgate.v1.ReadDocumentRequest\x1a!.sandgate.v1.ReadDocumentResponse\"\"\xba\xe1\x18\x1b\n" +
+	"\x12file_read_document\x1a\x05files\x90\x02\x01\x12M\n" +
 	"\x05Watch\x12\x19.sandgate.v1.WatchRequest\x1a\x1a.sandgate.v1.WatchResponse\"\v\xba\xe1\x18\a\x1a\x05files0\x01\x12R\n" +
 	"\x06Upload\x12\x1a.sandgate.v1.UploadRequest\x1a\x1b.sandgate.v1.UploadResponse\"\r\xba\xe1\x18\t\x10\x01\x1a\x05files(\x01\x12V\n" +
 	"\bDownload\x12\x1c.sandgate.v1.DownloadRequest\x1a\x1d.sandgate.v1.DownloadResponse\"\v\xba\xe1\x18\a\x1a\x05files0\x01B\xa4\x01\n" +
@@ -2091,7 +2487,7 @@ func file_sandgate_v1_file_proto_rawDescGZIP() []byte {
 }
 
 var file_sandgate_v1_file_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sandgate_v1_file_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_sandgate_v1_file_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_sandgate_v1_file_proto_goTypes = []any{
 	(FileType)(0),                 // 0: sandgate.v1.FileType
 	(ChangeType)(0),               // 1: sandgate.v1.ChangeType
@@ -2122,11 +2518,16 @@ var file_sandgate_v1_file_proto_goTypes = []any{
 	(*UploadResponse)(nil),        // 26: sandgate.v1.UploadResponse
 	(*DownloadRequest)(nil),       // 27: sandgate.v1.DownloadRequest
 	(*DownloadResponse)(nil),      // 28: sandgate.v1.DownloadResponse
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*ReadDocumentRequest)(nil),   // 29: sandgate.v1.ReadDocumentRequest
+	(*ReadDocumentResponse)(nil),  // 30: sandgate.v1.ReadDocumentResponse
+	(*DocumentPart)(nil),          // 31: sandgate.v1.DocumentPart
+	(*DocumentImage)(nil),         // 32: sandgate.v1.DocumentImage
+	nil,                           // 33: sandgate.v1.ReadDocumentResponse.PropertiesEntry
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
 }
 var file_sandgate_v1_file_proto_depIdxs = []int32{
 	0,  // 0: sandgate.v1.FileInfo.type:type_name -> sandgate.v1.FileType
-	29, // 1: sandgate.v1.FileInfo.modified_at:type_name -> google.protobuf.Timestamp
+	34, // 1: sandgate.v1.FileInfo.modified_at:type_name -> google.protobuf.Timestamp
 	2,  // 2: sandgate.v1.WriteResponse.file:type_name -> sandgate.v1.FileInfo
 	2,  // 3: sandgate.v1.EditResponse.file:type_name -> sandgate.v1.FileInfo
 	2,  // 4: sandgate.v1.ListFilesResponse.files:type_name -> sandgate.v1.FileInfo
@@ -2139,33 +2540,38 @@ var file_sandgate_v1_file_proto_depIdxs = []int32{
 	1,  // 11: sandgate.v1.FileChange.type:type_name -> sandgate.v1.ChangeType
 	25, // 12: sandgate.v1.UploadRequest.header:type_name -> sandgate.v1.UploadHeader
 	2,  // 13: sandgate.v1.UploadResponse.file:type_name -> sandgate.v1.FileInfo
-	3,  // 14: sandgate.v1.FileService.Read:input_type -> sandgate.v1.ReadRequest
-	5,  // 15: sandgate.v1.FileService.Write:input_type -> sandgate.v1.WriteRequest
-	7,  // 16: sandgate.v1.FileService.Edit:input_type -> sandgate.v1.EditRequest
-	9,  // 17: sandgate.v1.FileService.ListFiles:input_type -> sandgate.v1.ListFilesRequest
-	11, // 18: sandgate.v1.FileService.Stat:input_type -> sandgate.v1.StatRequest
-	13, // 19: sandgate.v1.FileService.Move:input_type -> sandgate.v1.MoveRequest
-	15, // 20: sandgate.v1.FileService.Remove:input_type -> sandgate.v1.RemoveRequest
-	17, // 21: sandgate.v1.FileService.MakeDir:input_type -> sandgate.v1.MakeDirRequest
-	19, // 22: sandgate.v1.FileService.Watch:input_type -> sandgate.v1.WatchRequest
-	24, // 23: sandgate.v1.FileService.Upload:input_type -> sandgate.v1.UploadRequest
-	27, // 24: sandgate.v1.FileService.Download:input_type -> sandgate.v1.DownloadRequest
-	4,  // 25: sandgate.v1.FileService.Read:output_type -> sandgate.v1.ReadResponse
-	6,  // 26: sandgate.v1.FileService.Write:output_type -> sandgate.v1.WriteResponse
-	8,  // 27: sandgate.v1.FileService.Edit:output_type -> sandgate.v1.EditResponse
-	10, // 28: sandgate.v1.FileService.ListFiles:output_type -> sandgate.v1.ListFilesResponse
-	12, // 29: sandgate.v1.FileService.Stat:output_type -> sandgate.v1.StatResponse
-	14, // 30: sandgate.v1.FileService.Move:output_type -> sandgate.v1.MoveResponse
-	16, // 31: sandgate.v1.FileService.Remove:output_type -> sandgate.v1.RemoveResponse
-	18, // 32: sandgate.v1.FileService.MakeDir:output_type -> sandgate.v1.MakeDirResponse
-	20, // 33: sandgate.v1.FileService.Watch:output_type -> sandgate.v1.WatchResponse
-	26, // 34: sandgate.v1.FileService.Upload:output_type -> sandgate.v1.UploadResponse
-	28, // 35: sandgate.v1.FileService.Download:output_type -> sandgate.v1.DownloadResponse
-	25, // [25:36] is the sub-list for method output_type
-	14, // [14:25] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	33, // 14: sandgate.v1.ReadDocumentResponse.properties:type_name -> sandgate.v1.ReadDocumentResponse.PropertiesEntry
+	31, // 15: sandgate.v1.ReadDocumentResponse.parts:type_name -> sandgate.v1.DocumentPart
+	32, // 16: sandgate.v1.ReadDocumentResponse.images:type_name -> sandgate.v1.DocumentImage
+	3,  // 17: sandgate.v1.FileService.Read:input_type -> sandgate.v1.ReadRequest
+	5,  // 18: sandgate.v1.FileService.Write:input_type -> sandgate.v1.WriteRequest
+	7,  // 19: sandgate.v1.FileService.Edit:input_type -> sandgate.v1.EditRequest
+	9,  // 20: sandgate.v1.FileService.ListFiles:input_type -> sandgate.v1.ListFilesRequest
+	11, // 21: sandgate.v1.FileService.Stat:input_type -> sandgate.v1.StatRequest
+	13, // 22: sandgate.v1.FileService.Move:input_type -> sandgate.v1.MoveRequest
+	15, // 23: sandgate.v1.FileService.Remove:input_type -> sandgate.v1.RemoveRequest
+	17, // 24: sandgate.v1.FileService.MakeDir:input_type -> sandgate.v1.MakeDirRequest
+	29, // 25: sandgate.v1.FileService.ReadDocument:input_type -> sandgate.v1.ReadDocumentRequest
+	19, // 26: sandgate.v1.FileService.Watch:input_type -> sandgate.v1.WatchRequest
+	24, // 27: sandgate.v1.FileService.Upload:input_type -> sandgate.v1.UploadRequest
+	27, // 28: sandgate.v1.FileService.Download:input_type -> sandgate.v1.DownloadRequest
+	4,  // 29: sandgate.v1.FileService.Read:output_type -> sandgate.v1.ReadResponse
+	6,  // 30: sandgate.v1.FileService.Write:output_type -> sandgate.v1.WriteResponse
+	8,  // 31: sandgate.v1.FileService.Edit:output_type -> sandgate.v1.EditResponse
+	10, // 32: sandgate.v1.FileService.ListFiles:output_type -> sandgate.v1.ListFilesResponse
+	12, // 33: sandgate.v1.FileService.Stat:output_type -> sandgate.v1.StatResponse
+	14, // 34: sandgate.v1.FileService.Move:output_type -> sandgate.v1.MoveResponse
+	16, // 35: sandgate.v1.FileService.Remove:output_type -> sandgate.v1.RemoveResponse
+	18, // 36: sandgate.v1.FileService.MakeDir:output_type -> sandgate.v1.MakeDirResponse
+	30, // 37: sandgate.v1.FileService.ReadDocument:output_type -> sandgate.v1.ReadDocumentResponse
+	20, // 38: sandgate.v1.FileService.Watch:output_type -> sandgate.v1.WatchResponse
+	26, // 39: sandgate.v1.FileService.Upload:output_type -> sandgate.v1.UploadResponse
+	28, // 40: sandgate.v1.FileService.Download:output_type -> sandgate.v1.DownloadResponse
+	29, // [29:41] is the sub-list for method output_type
+	17, // [17:29] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_sandgate_v1_file_proto_init() }
@@ -2197,7 +2603,7 @@ func file_sandgate_v1_file_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sandgate_v1_file_proto_rawDesc), len(file_sandgate_v1_file_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   27,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

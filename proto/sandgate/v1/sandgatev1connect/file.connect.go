@@ -49,6 +49,9 @@ const (
 	FileServiceRemoveProcedure = "/sandgate.v1.FileService/Remove"
 	// FileServiceMakeDirProcedure is the fully-qualified name of the FileService's MakeDir RPC.
 	FileServiceMakeDirProcedure = "/sandgate.v1.FileService/MakeDir"
+	// FileServiceReadDocumentProcedure is the fully-qualified name of the FileService's ReadDocument
+	// RPC.
+	FileServiceReadDocumentProcedure = "/sandgate.v1.FileService/ReadDocument"
 	// FileServiceWatchProcedure is the fully-qualified name of the FileService's Watch RPC.
 	FileServiceWatchProcedure = "/sandgate.v1.FileService/Watch"
 	// FileServiceUploadProcedure is the fully-qualified name of the FileService's Upload RPC.
@@ -77,6 +80,12 @@ type FileServiceClient interface {
 	Remove(context.Context, *v1.RemoveRequest) (*v1.RemoveResponse, error)
 	// Makes a directory and those above it. An existing directory is no error.
 	MakeDir(context.Context, *v1.MakeDirRequest) (*v1.MakeDirResponse, error)
+	// Reads a document as Markdown, with the place of each part so that it can be cited: PDF, Word, Excel and
+	// PowerPoint files, EPUB, RTF, HTML, CSV, JSON, XML, notebooks, mails, SQLite files; of pictures, sound and
+	// archives what they are and hold. Nothing in the document is run. Ask for some parts of a long one, or
+	// search it. Errors: FailedPrecondition (it is damaged, encrypted, larger than 64 MiB, or of a format that
+	// nothing reads), ResourceExhausted (reading it takes more than 30 s or 512 MiB).
+	ReadDocument(context.Context, *v1.ReadDocumentRequest) (*v1.ReadDocumentResponse, error)
 	// Watch streams the changes in a directory until the caller leaves. The first event is `ready`:
 	// what happens after it is seen. Errors: ResourceExhausted (16 watches are
 	// set, or a recursive one has more than 1,024 directories).
@@ -150,6 +159,13 @@ func NewFileServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(fileServiceMethods.ByName("MakeDir")),
 			connect.WithClientOptions(opts...),
 		),
+		readDocument: connect.NewClient[v1.ReadDocumentRequest, v1.ReadDocumentResponse](
+			httpClient,
+			baseURL+FileServiceReadDocumentProcedure,
+			connect.WithSchema(fileServiceMethods.ByName("ReadDocument")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		watch: connect.NewClient[v1.WatchRequest, v1.WatchResponse](
 			httpClient,
 			baseURL+FileServiceWatchProcedure,
@@ -173,17 +189,18 @@ func NewFileServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 
 // fileServiceClient implements FileServiceClient.
 type fileServiceClient struct {
-	read      *connect.Client[v1.ReadRequest, v1.ReadResponse]
-	write     *connect.Client[v1.WriteRequest, v1.WriteResponse]
-	edit      *connect.Client[v1.EditRequest, v1.EditResponse]
-	listFiles *connect.Client[v1.ListFilesRequest, v1.ListFilesResponse]
-	stat      *connect.Client[v1.StatRequest, v1.StatResponse]
-	move      *connect.Client[v1.MoveRequest, v1.MoveResponse]
-	remove    *connect.Client[v1.RemoveRequest, v1.RemoveResponse]
-	makeDir   *connect.Client[v1.MakeDirRequest, v1.MakeDirResponse]
-	watch     *connect.Client[v1.WatchRequest, v1.WatchResponse]
-	upload    *connect.Client[v1.UploadRequest, v1.UploadResponse]
-	download  *connect.Client[v1.DownloadRequest, v1.DownloadResponse]
+	read         *connect.Client[v1.ReadRequest, v1.ReadResponse]
+	write        *connect.Client[v1.WriteRequest, v1.WriteResponse]
+	edit         *connect.Client[v1.EditRequest, v1.EditResponse]
+	listFiles    *connect.Client[v1.ListFilesRequest, v1.ListFilesResponse]
+	stat         *connect.Client[v1.StatRequest, v1.StatResponse]
+	move         *connect.Client[v1.MoveRequest, v1.MoveResponse]
+	remove       *connect.Client[v1.RemoveRequest, v1.RemoveResponse]
+	makeDir      *connect.Client[v1.MakeDirRequest, v1.MakeDirResponse]
+	readDocument *connect.Client[v1.ReadDocumentRequest, v1.ReadDocumentResponse]
+	watch        *connect.Client[v1.WatchRequest, v1.WatchResponse]
+	upload       *connect.Client[v1.UploadRequest, v1.UploadResponse]
+	download     *connect.Client[v1.DownloadRequest, v1.DownloadResponse]
 }
 
 // Read calls sandgate.v1.FileService.Read.
@@ -258,6 +275,15 @@ func (c *fileServiceClient) MakeDir(ctx context.Context, req *v1.MakeDirRequest)
 	return nil, err
 }
 
+// ReadDocument calls sandgate.v1.FileService.ReadDocument.
+func (c *fileServiceClient) ReadDocument(ctx context.Context, req *v1.ReadDocumentRequest) (*v1.ReadDocumentResponse, error) {
+	response, err := c.readDocument.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Watch calls sandgate.v1.FileService.Watch.
 func (c *fileServiceClient) Watch(ctx context.Context, req *v1.WatchRequest) (*connect.ServerStreamForClient[v1.WatchResponse], error) {
 	return c.watch.CallServerStream(ctx, connect.NewRequest(req))
@@ -293,6 +319,12 @@ type FileServiceHandler interface {
 	Remove(context.Context, *v1.RemoveRequest) (*v1.RemoveResponse, error)
 	// Makes a directory and those above it. An existing directory is no error.
 	MakeDir(context.Context, *v1.MakeDirRequest) (*v1.MakeDirResponse, error)
+	// Reads a document as Markdown, with the place of each part so that it can be cited: PDF, Word, Excel and
+	// PowerPoint files, EPUB, RTF, HTML, CSV, JSON, XML, notebooks, mails, SQLite files; of pictures, sound and
+	// archives what they are and hold. Nothing in the document is run. Ask for some parts of a long one, or
+	// search it. Errors: FailedPrecondition (it is damaged, encrypted, larger than 64 MiB, or of a format that
+	// nothing reads), ResourceExhausted (reading it takes more than 30 s or 512 MiB).
+	ReadDocument(context.Context, *v1.ReadDocumentRequest) (*v1.ReadDocumentResponse, error)
 	// Watch streams the changes in a directory until the caller leaves. The first event is `ready`:
 	// what happens after it is seen. Errors: ResourceExhausted (16 watches are
 	// set, or a recursive one has more than 1,024 directories).
@@ -362,6 +394,13 @@ func NewFileServiceHandler(svc FileServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(fileServiceMethods.ByName("MakeDir")),
 		connect.WithHandlerOptions(opts...),
 	)
+	fileServiceReadDocumentHandler := connect.NewUnaryHandlerSimple(
+		FileServiceReadDocumentProcedure,
+		svc.ReadDocument,
+		connect.WithSchema(fileServiceMethods.ByName("ReadDocument")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	fileServiceWatchHandler := connect.NewServerStreamHandlerSimple(
 		FileServiceWatchProcedure,
 		svc.Watch,
@@ -398,6 +437,8 @@ func NewFileServiceHandler(svc FileServiceHandler, opts ...connect.HandlerOption
 			fileServiceRemoveHandler.ServeHTTP(w, r)
 		case FileServiceMakeDirProcedure:
 			fileServiceMakeDirHandler.ServeHTTP(w, r)
+		case FileServiceReadDocumentProcedure:
+			fileServiceReadDocumentHandler.ServeHTTP(w, r)
 		case FileServiceWatchProcedure:
 			fileServiceWatchHandler.ServeHTTP(w, r)
 		case FileServiceUploadProcedure:
@@ -443,6 +484,10 @@ func (UnimplementedFileServiceHandler) Remove(context.Context, *v1.RemoveRequest
 
 func (UnimplementedFileServiceHandler) MakeDir(context.Context, *v1.MakeDirRequest) (*v1.MakeDirResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.MakeDir is not implemented"))
+}
+
+func (UnimplementedFileServiceHandler) ReadDocument(context.Context, *v1.ReadDocumentRequest) (*v1.ReadDocumentResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.ReadDocument is not implemented"))
 }
 
 func (UnimplementedFileServiceHandler) Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error {
