@@ -16,6 +16,7 @@ type csvParser struct {
 	separator byte
 	pos       int
 	records   int
+	fields    int // of the record before, if they are not many
 
 	unclosed   int // how many quotes were not closed
 	unclosedAt int // the record that has the first of them
@@ -34,16 +35,14 @@ func (p *csvParser) record() ([]string, bool) {
 		return nil, false
 	}
 	p.records++
-	var row []string
+	row := make([]string, 0, p.fields)
 	for {
 		row = append(row, p.field())
-		if p.pos >= len(p.text) {
+		if p.pos >= len(p.text) || isLineEnd(p.text[p.pos]) {
+			p.fields = min(len(row), 100)
 			return row, true
 		}
-		p.pos++ // over what ended the field
-		if isLineEnd(p.text[p.pos-1]) {
-			return row, true
-		}
+		p.pos++ // over the separator
 	}
 }
 
@@ -59,11 +58,12 @@ func (p *csvParser) field() string {
 			p.unclosedAt = p.records
 		}
 	}
-	start := p.pos
-	for p.pos < len(p.text) && !p.ends(p.pos) {
-		p.pos++
+	text, separator, end := p.text[p.pos:], p.separator, 0
+	for end < len(text) && text[end] != separator && !isLineEnd(text[end]) {
+		end++
 	}
-	return p.text[start:p.pos]
+	p.pos += end
+	return text[:end]
 }
 
 // ends tells that a field ends before a position.

@@ -28,7 +28,7 @@ func (f *sqliteFile) values(record []byte) ([]sqliteValue, error) {
 		return nil, document.Damaged("a row has no sound head")
 	}
 	types, body := record[n:length], record[length:]
-	var values []sqliteValue
+	values := make([]sqliteValue, 0, min(len(types), 100)) // a type has a byte at least
 	for len(types) > 0 {
 		kind, n := varint(types)
 		size := serialSize(kind)

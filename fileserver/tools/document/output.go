@@ -109,7 +109,10 @@ func (o *Output) Add(part Part) error {
 	if title != "" {
 		head += " " + title
 	}
-	text := strings.ToValidUTF8(head+"\n\n"+strings.Trim(part.Text, "\n")+"\n\n", "\uFFFD")
+	text := head + "\n\n" + strings.Trim(part.Text, "\n") + "\n\n"
+	if !utf8.ValidString(text) {
+		text = strings.ToValidUTF8(text, "\uFFFD")
+	}
 	if len(o.reply.Parts) < maxListed {
 		o.reply.Parts = append(o.reply.Parts, Listed{Location: location, Title: title, Offset: o.reply.Total, Size: int64(len(text))})
 	} else {

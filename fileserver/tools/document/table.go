@@ -35,7 +35,13 @@ func Table(rows [][]string) string {
 var cells = strings.NewReplacer("|", `\|`, "\r\n", " <br> ", "\n", " <br> ", "\r", " ", "\t", " ")
 
 // Cell returns a text as it may stand in a table's cell.
-func Cell(text string) string { return cells.Replace(strings.TrimSpace(text)) }
+func Cell(text string) string {
+	text = strings.TrimSpace(text)
+	if !strings.ContainsAny(text, "|\r\n\t") {
+		return text
+	}
+	return cells.Replace(text)
+}
 
 // Code returns a block of code, which cannot end before its end.
 func Code(language, text string) string {
