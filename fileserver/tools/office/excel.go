@@ -30,21 +30,20 @@ func Excel(in *document.Input, out *document.Output) error {
 	}
 	out.Property("sheets", strconv.Itoa(len(book.sheets)))
 	out.Property("defined names", strings.Join(book.names, "; "))
-	var damage []error
 	for i, sheet := range book.sheets {
 		if !in.Parts.Wants(i+1, sheet.name) {
 			continue
 		}
 		err := book.read(i+1, sheet)
 		if errors.Is(err, document.ErrFormat) {
-			damage = append(damage, err)
+			book.damage = append(book.damage, err)
 			continue
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return errors.Join(damage...)
+	return errors.Join(book.damage...)
 }
 
 // A workbook is what its sheets share.
@@ -57,6 +56,7 @@ type workbook struct {
 	strings  []string
 	styles   []cellStyle
 	date1904 bool
+	damage   []error // of files without which there is something to read
 }
 
 // A sheet is one of a workbook.
@@ -94,10 +94,11 @@ func (b *workbook) load() error {
 	if err != nil {
 		return err
 	}
-	if err := b.loadStyles(related.first("styles"), related.first("theme")); err != nil {
-		return err
+	if len(b.sheets) == 0 {
+		return document.Damaged("the workbook has no sheets")
 	}
-	return b.loadStrings(related.first("sharedStrings"))
+	b.damage = append(b.damage, b.loadStyles(related.first("styles"), related.first("theme")), b.loadStrings(related.first("sharedStrings")))
+	return nil
 }
 
 // loadStrings reads the texts that cells refer to by number.

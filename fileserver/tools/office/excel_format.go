@@ -205,7 +205,10 @@ func plainNumber(value float64) string {
 	if seen, err := strconv.ParseFloat(strconv.FormatFloat(value, 'g', 15, 64), 64); err == nil {
 		value = seen
 	}
-	if size := math.Abs(value); size != 0 && (size < 1e-9 || size >= 1e21) {
+	if value == 0 {
+		return "0" // and not -0
+	}
+	if size := math.Abs(value); size < 1e-9 || size >= 1e21 {
 		return strconv.FormatFloat(value, 'E', -1, 64)
 	}
 	return strconv.FormatFloat(value, 'f', -1, 64)

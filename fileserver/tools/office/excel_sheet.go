@@ -214,7 +214,12 @@ func (p *page) value(kind, value string, style int) (string, bool) {
 	return format.show(number, !p.whole), false
 }
 
-// isShort tells of a number that it is shown as it is written.
+// isShort tells of a number that it is shown as it is written: 0, or few digits that begin and end with none.
 func isShort(value string) bool {
-	return len(value) <= 15 && !strings.ContainsAny(value, "Ee+ \t\r\n")
+	digits := strings.TrimPrefix(value, "-")
+	if digits == "" || len(value) > 15 || digits[0] < '1' || digits[0] > '9' {
+		return value == "0"
+	}
+	last := digits[len(digits)-1]
+	return !strings.ContainsAny(digits, "Ee+ \t\r\n") && last != '.' && (last != '0' || !strings.Contains(digits, "."))
 }

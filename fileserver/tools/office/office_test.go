@@ -159,6 +159,23 @@ func TestThreads(t *testing.T) {
 	}
 }
 
+// Numbers without a format are shown as Excel shows them, however they are written.
+func TestPlainNumbers(t *testing.T) {
+	for written, want := range map[string]string{
+		"0": "0", "-4.0": "-4", "007": "7", "-0": "0", ".5": "0.5", "12": "12", "-1.25": "-1.25", "100": "100", "5.": "5",
+		"1E3": "1000", "0.30000000000000004": "0.3", "123456789012345678": "123456789012346000", "x": "x",
+	} {
+		reply, err := read(t, office.Excel, pack(t, map[string]string{
+			"xl/workbook.xml":            `<workbook><sheets><sheet name="S" r:id="r1"/></sheets></workbook>`,
+			"xl/_rels/workbook.xml.rels": `<Relationships><Relationship Id="r1" Type="t/worksheet" Target="s.xml"/></Relationships>`,
+			"xl/s.xml":                   `<worksheet><sheetData><row><c><v>` + written + `</v></c></row></sheetData></worksheet>`,
+		}), "")
+		if err != nil || !strings.Contains(reply.Text, "| 1 | "+want+" |") {
+			t.Errorf("%s should be %s: %v\n%s", written, want, err, reply.Text)
+		}
+	}
+}
+
 // A later part of a sheet begins with the sheet's head.
 func TestHeadIsRepeated(t *testing.T) {
 	reply, err := read(t, office.Excel, load(t, "sales.xlsx"), "Long")
@@ -222,6 +239,13 @@ func TestDamaged(t *testing.T) {
 		{"missing sheet", office.Excel, pack(t, map[string]string{
 			"xl/workbook.xml": `<workbook><sheets><sheet name="S" r:id="rId1"/></sheets></workbook>`,
 		}), "No cell has a value."},
+		{"damaged styles", office.Excel, pack(t, map[string]string{
+			"xl/workbook.xml":            `<workbook><sheets><sheet name="S" r:id="r1"/></sheets></workbook>`,
+			"xl/_rels/workbook.xml.rels": `<Relationships><Relationship Id="r1" Type="t/worksheet" Target="s.xml"/><Relationship Id="r2" Type="t/styles" Target="t.xml"/></Relationships>`,
+			"xl/s.xml":                   `<worksheet><sheetData><row><c><v>12</v></c></row></sheetData></worksheet>`,
+			"xl/t.xml":                   `<styleSheet><fonts>`,
+		}), "| 1 | 12 |"},
+		{"no sheets", office.Excel, pack(t, map[string]string{"xl/workbook.xml": `<workbook><sheets/></workbook>`}), ""},
 		{"missing slide", office.PowerPoint, pack(t, map[string]string{
 			"ppt/presentation.xml": `<p:presentation><p:sldIdLst><p:sldId id="256" r:id="rId1"/></p:sldIdLst></p:presentation>`,
 		}), "missing"},
