@@ -27,7 +27,7 @@ const (
 	// maxReading are how many documents are held and read at once; the others wait.
 	maxReading = 4
 	// readTimeout bounds the reading of one, without fetching it.
-	readTimeout = 30 * time.Second
+	readTimeout = time.Minute
 	// replyRoom is what a reply of the reader may have besides its text, in bytes.
 	replyRoom = 2 << 20
 	// defaultTokens is the text of a reply where nothing else is asked for.

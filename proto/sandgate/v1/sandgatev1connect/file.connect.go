@@ -84,7 +84,7 @@ type FileServiceClient interface {
 	// PowerPoint files, EPUB, RTF, HTML, CSV, JSON, XML, notebooks, mails, SQLite files; of pictures, sound and
 	// archives what they are and hold. Nothing in the document is run. Ask for some parts of a long one, or
 	// search it. Errors: FailedPrecondition (it is damaged, encrypted, larger than 64 MiB, or of a format that
-	// nothing reads), ResourceExhausted (reading it takes more than 30 s or 512 MiB).
+	// nothing reads), ResourceExhausted (reading it takes more than a minute or 512 MiB).
 	ReadDocument(context.Context, *v1.ReadDocumentRequest) (*v1.ReadDocumentResponse, error)
 	// Watch streams the changes in a directory until the caller leaves. The first event is `ready`:
 	// what happens after it is seen. Errors: ResourceExhausted (16 watches are
@@ -323,7 +323,7 @@ type FileServiceHandler interface {
 	// PowerPoint files, EPUB, RTF, HTML, CSV, JSON, XML, notebooks, mails, SQLite files; of pictures, sound and
 	// archives what they are and hold. Nothing in the document is run. Ask for some parts of a long one, or
 	// search it. Errors: FailedPrecondition (it is damaged, encrypted, larger than 64 MiB, or of a format that
-	// nothing reads), ResourceExhausted (reading it takes more than 30 s or 512 MiB).
+	// nothing reads), ResourceExhausted (reading it takes more than a minute or 512 MiB).
 	ReadDocument(context.Context, *v1.ReadDocumentRequest) (*v1.ReadDocumentResponse, error)
 	// Watch streams the changes in a directory until the caller leaves. The first event is `ready`:
 	// what happens after it is seen. Errors: ResourceExhausted (16 watches are
