@@ -33,7 +33,7 @@ type Options struct {
 	// MaxCalls bounds the calls that are there at once, those included that wait. Zero means 2048.
 	MaxCalls int
 	// Places bound the calls of each kind that are served at once. Zero fields mean 512 that run
-	// something, 256 that touch files and 256 others.
+	// something, 256 that touch files, 4 that read documents and 256 others.
 	Places Places
 	// AllowedHosts are the names, without port, under which the gateway may be addressed besides
 	// the loopback ones.
@@ -69,6 +69,7 @@ type Options struct {
 
 // Places are how many calls of each kind are served at once.
 type Places struct {
-	// Run is for code and commands, Files for what reads and writes files, Control for all else.
-	Run, Files, Control int
+	// Run is for code and commands, Files for what reads and writes files, Documents for what reads
+	// documents, Control for all else.
+	Run, Files, Documents, Control int
 }

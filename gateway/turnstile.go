@@ -14,6 +14,8 @@ const (
 	defaultRunPlaces     = 512
 	defaultFilePlaces    = 256
 	defaultControlPlaces = 256
+	// defaultDocumentPlaces are few, as each may take 600 MiB of the gateway's own memory.
+	defaultDocumentPlaces = 4
 )
 
 // Accounts have what tenants use. *quota.Ledger is one.
@@ -40,6 +42,9 @@ func kindOf(procedure string) quota.Kind {
 	case sandgatev1connect.PythonServiceName, sandgatev1connect.ProcessServiceName:
 		return quota.Run
 	case sandgatev1connect.FileServiceName:
+		if procedure == sandgatev1connect.FileServiceReadDocumentProcedure {
+			return quota.Documents
+		}
 		return quota.Files
 	case sandgatev1connect.ToolServiceName:
 		return kindless

@@ -54,7 +54,7 @@ func TestSpentTokensSpendNoOthers(t *testing.T) {
 // TestTidyingUpIsNotEnded: what ends a session goes on when there is nothing left, and code does not.
 func TestTidyingUpIsNotEnded(t *testing.T) {
 	b := newBill(t)
-	gate := &turnstile{turns: quota.NewTurns(1, 1, 1, alone)}
+	gate := &turnstile{turns: quota.NewTurns(1, 1, 1, 1, alone)}
 	for kind, bound := range map[quota.Kind]bool{quota.Control: false, quota.Run: true} {
 		ticket, err := gate.enter(t.Context(), b, kind)
 		if err != nil {

@@ -153,7 +153,7 @@ func TestFreeTokensAreNotKept(t *testing.T) {
 
 // TestRefusalsNameTheirKind: a call that is refused at once says what kind of place it wanted.
 func TestRefusalsNameTheirKind(t *testing.T) {
-	turns := NewTurns(1, 1, 1, no)
+	turns := NewTurns(1, 1, 1, 1, no)
 	a := tenant("a", Limits{Queue: 1})
 	defer enter(t, turns, a, Files).Leave()
 	ctx, cancel := context.WithCancel(t.Context())

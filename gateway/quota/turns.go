@@ -19,11 +19,13 @@ const (
 	Run
 	// Files is what reads and writes them.
 	Files
+	// Documents is what reads documents, which takes memory and processors of the gateway's own.
+	Documents
 	kinds
 )
 
 // String is the kind's name in metrics.
-func (k Kind) String() string { return [...]string{"control", "run", "files"}[k] }
+func (k Kind) String() string { return [...]string{"control", "run", "files", "documents"}[k] }
 
 // Bounds of waiting.
 const (
@@ -113,9 +115,9 @@ func (a *average) add(d time.Duration) {
 
 // NewTurns returns turns over a number of places for each kind. shared tells whether several tenants
 // may come.
-func NewTurns(control, run, files int, shared func() bool) *Turns {
+func NewTurns(control, run, files, documents int, shared func() bool) *Turns {
 	t := &Turns{shared: shared, tenants: map[string]*tenantTurns{}}
-	for kind, places := range []int{control, run, files} {
+	for kind, places := range []int{control, run, files, documents} {
 		t.kinds[kind].places = int64(places)
 	}
 	return t

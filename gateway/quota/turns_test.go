@@ -37,7 +37,7 @@ func TestTurnsLeaveRoomForOthers(t *testing.T) {
 	}{{1, yes, 50}, {3, yes, 75}, {1, no, 100}} {
 		t.Run(fmt.Sprintf("weight %d, %d of 100", test.weight, test.want), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				turns := NewTurns(1, 100, 1, test.shared)
+				turns := NewTurns(1, 100, 1, 1, test.shared)
 				hog := tenant("hog", Limits{Weight: test.weight})
 				var got []Place
 				var all sync.WaitGroup
@@ -77,7 +77,7 @@ func TestTurnsLeaveRoomForOthers(t *testing.T) {
 // their weights, and not by how many wait.
 func TestTurnsGoAround(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := NewTurns(1, 4, 1, no)
+		turns := NewTurns(1, 4, 1, 1, no)
 		first := make([]Place, 4)
 		for i := range first {
 			first[i] = enter(t, turns, tenant("first", Limits{}), Run)
@@ -121,7 +121,7 @@ func TestTurnsGoAround(t *testing.T) {
 
 func TestTurnsRefuse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := NewTurns(1, 1, 1, no)
+		turns := NewTurns(1, 1, 1, 1, no)
 		a := tenant("a", Limits{Queue: 2})
 		for range minSamples { // it learns that a call takes 2 s
 			p := enter(t, turns, a, Run)
@@ -164,7 +164,7 @@ func TestTurnsRefuse(t *testing.T) {
 
 func TestTurnsOwnLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := NewTurns(9, 9, 9, no)
+		turns := NewTurns(9, 9, 9, 9, no)
 		a, b := tenant("a", Limits{Calls: 2}), tenant("b", Limits{})
 		first, second := enter(t, turns, a, Run), enter(t, turns, a, Files)
 		got := make(chan Place)
@@ -188,7 +188,7 @@ func TestTurnsOwnLimit(t *testing.T) {
 
 func TestTurnsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := NewTurns(1, 1, 1, no)
+		turns := NewTurns(1, 1, 1, 1, no)
 		a := tenant("a", Limits{})
 		held := enter(t, turns, a, Run)
 		ended := make(chan error, 2)
@@ -222,7 +222,7 @@ func TestTurnsEnd(t *testing.T) {
 func TestTurnsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const places = 5
-		turns := NewTurns(1, places, 1, yes)
+		turns := NewTurns(1, places, 1, 1, yes)
 		var mu sync.Mutex
 		inside, most := 0, 0
 		var all sync.WaitGroup
