@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"connectrpc.com/connect"
 	"golang.org/x/sys/unix"
@@ -182,8 +183,8 @@ func (p *patching) commit() error {
 		}
 		return nil
 	}
-	for i := len(p.undo) - 1; i >= 0; i-- {
-		if undoErr := p.undo[i](); undoErr != nil {
+	for _, undo := range slices.Backward(p.undo) {
+		if undoErr := undo(); undoErr != nil {
 			err = fail(connect.CodeInternal, "PATCH_HALF_APPLIED", "look at the files that the patch names before going on",
 				"%q: %s; and something could not be put back: %s", p.at, errnoText(err), errnoText(undoErr))
 		}
@@ -223,9 +224,9 @@ func (p *patching) undoDirectories(path string) {
 		}
 		missing = append(missing, path)
 	}
-	for i := len(missing) - 1; i >= 0; i-- {
+	for _, directory := range slices.Backward(missing) {
 		p.undo = append(p.undo, func() error {
-			_ = unix.Rmdir(missing[i]) // somebody may use it already
+			_ = unix.Rmdir(directory) // somebody may use it already
 			return nil
 		})
 	}

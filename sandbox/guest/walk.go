@@ -158,9 +158,9 @@ func (w *walk) enter(e walked) error {
 		}
 		return exhausted(err)
 	}
-	if w.guest.checkDirectory(below, e.path) != nil {
+	if refused := w.guest.checkDirectory(below, e.path); refused != nil {
 		below.close()
-		return nil // it is listed, and what is in it is no files
+		return exhausted(refused) // it is listed, and what is in it is no files
 	}
 	return w.push(below, e.path)
 }

@@ -224,11 +224,9 @@ func parseRange(s string) (start, count int, err error) {
 
 // hunkLine takes a line of a hunk.
 func (p *patchParser) hunkLine(h *hunk) error {
-	mark, line := byte(' '), "" // an editor may have taken the space of an empty line
-	if p.line != "" && p.line != "\r" {
-		mark, line = p.line[0], p.line[1:]
-	} else {
-		line = p.line
+	mark, line := byte(' '), p.line
+	if line != "" && line != "\r" { // of an empty line an editor may have taken the space
+		mark, line = line[0], line[1:]
 	}
 	switch mark {
 	case ' ':
