@@ -2,6 +2,7 @@ package fileserver_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -30,8 +31,10 @@ func ask(ctx context.Context, files *fileserver.Files, req proto.Message) (proto
 		return files.Hash(ctx, req)
 	case *sandgatev1.DiffRequest:
 		return files.Diff(ctx, req)
+	case *sandgatev1.PatchRequest:
+		return files.Patch(ctx, req)
 	default:
-		return files.Patch(ctx, req.(*sandgatev1.PatchRequest))
+		return nil, fmt.Errorf("%T is none of these calls", req)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"connectrpc.com/connect"
 	"golang.org/x/sys/unix"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
@@ -71,7 +72,9 @@ func (t *tree) grow(ctx context.Context, root string, top *branch, depth int) er
 			}
 			err := t.guest.asUser(ctx, func() error { return t.read(b, root, share, int32(deep)) })
 			switch {
-			case err != nil && (b == top || exhausted(err) != nil || ctx.Err() != nil):
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err != nil && (b == top || exhausted(err) != nil):
 				return err
 			case err != nil:
 				b.entry.Unreadable = true
@@ -159,7 +162,8 @@ func (t *tree) list(d directory) ([]string, error) {
 			return names, nil
 		}
 		if t.names += len(more); t.names > maxTreeNames {
-			return nil, unix.EFBIG
+			return nil, fail(connect.CodeResourceExhausted, "DIRECTORY_TOO_LARGE", "list it, or use the shell",
+				"there are more than %d entries", maxTreeNames)
 		}
 		for _, name := range more {
 			if t.hidden || !strings.HasPrefix(name, ".") {
