@@ -2,6 +2,7 @@ package fileserver
 
 import (
 	"math"
+	"strings"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox/guestrpc"
@@ -18,6 +19,8 @@ const (
 	// defaultReadBytes and defaultPageSize are what requests mean that say nothing.
 	defaultReadBytes = 1 << 20
 	defaultPageSize  = 1000
+	// maxFileLines bounds the lines of a piece of a file.
+	maxFileLines = 4 << 20
 	// permissionBits are those that FileInfo.mode may hold.
 	permissionBits = 0o7777
 )
@@ -29,15 +32,21 @@ func cleanInfo(info *sandgatev1.FileInfo) *sandgatev1.FileInfo {
 	}
 	info.Path = guestrpc.Clip(info.GetPath(), maxPathBytes)
 	info.SymlinkTarget = guestrpc.Clip(info.GetSymlinkTarget(), maxPathBytes)
-	if info.GetType() < sandgatev1.FileType_FILE_TYPE_FILE || info.GetType() > sandgatev1.FileType_FILE_TYPE_OTHER {
-		info.Type = sandgatev1.FileType_FILE_TYPE_OTHER
-	}
+	info.Type = cleanType(info.GetType())
 	info.Size = max(info.GetSize(), 0)
 	info.Mode &= permissionBits
 	if info.GetModifiedAt().CheckValid() != nil {
 		info.ModifiedAt = nil
 	}
 	return info
+}
+
+// cleanType returns the type of a file, if it is one.
+func cleanType(kind sandgatev1.FileType) sandgatev1.FileType {
+	if kind < sandgatev1.FileType_FILE_TYPE_FILE || kind > sandgatev1.FileType_FILE_TYPE_OTHER {
+		return sandgatev1.FileType_FILE_TYPE_OTHER
+	}
+	return kind
 }
 
 // cleanRead mends a piece of a file and reports whether it is no longer than was asked for. The
@@ -52,6 +61,10 @@ func cleanRead(res *sandgatev1.ReadResponse, req *sandgatev1.ReadRequest) bool {
 		return false
 	}
 	res.TotalSize = max(res.GetTotalSize(), 0)
+	if req.GetStartLine() > 0 || req.GetLines() > 0 {
+		return cleanLines(res, req)
+	}
+	res.StartLine, res.NextLine, res.TotalLines = 0, 0, 0
 	if size == 0 {
 		// Nothing came, so that there is nothing to go on with.
 		res.NextOffset = max(res.GetTotalSize(), req.GetOffset())
@@ -59,6 +72,27 @@ func cleanRead(res *sandgatev1.ReadResponse, req *sandgatev1.ReadRequest) bool {
 	}
 	res.NextOffset = req.GetOffset() + size
 	res.TotalSize = max(res.GetTotalSize(), res.GetNextOffset())
+	return true
+}
+
+// cleanLines mends some lines of a file and reports whether they are no more than were asked for. Where in the
+// file they are only the guest knows.
+func cleanLines(res *sandgatev1.ReadResponse, req *sandgatev1.ReadRequest) bool {
+	content := res.GetText() + string(res.GetData())
+	ends := int64(strings.Count(content, "\n"))
+	if req.GetLines() > 0 && ends > req.GetLines() || req.GetStartLine() > math.MaxInt64-maxFileLines {
+		return false
+	}
+	res.StartLine = max(req.GetStartLine(), 1)
+	res.TotalLines = max(res.GetTotalLines(), 0)
+	res.TotalSize = max(res.GetTotalSize(), int64(len(content)))
+	res.NextOffset = min(max(res.GetNextOffset(), int64(len(content))), res.GetTotalSize())
+	if res.GetNextLine() != 0 {
+		res.NextLine = res.GetStartLine() + max(ends, 1)
+	}
+	if content == "" {
+		res.NextLine, res.NextOffset = 0, res.GetTotalSize()
+	}
 	return true
 }
 

@@ -47,6 +47,18 @@ func TestReadMendsLies(t *testing.T) {
 			"beyond all files", &sandgatev1.ReadRequest{Offset: math.MaxInt64},
 			&sandgatev1.ReadResponse{Content: &sandgatev1.ReadResponse_Text{Text: "abc"}}, 0, 0, "SANDBOX_MISBEHAVED",
 		},
+		{
+			"lines", &sandgatev1.ReadRequest{StartLine: 4},
+			&sandgatev1.ReadResponse{Content: &sandgatev1.ReadResponse_Text{Text: "abc\n"}, TotalSize: 90, NextOffset: 50, NextLine: 5, TotalLines: 9}, 50, 90, "",
+		},
+		{
+			"lines before the beginning", &sandgatev1.ReadRequest{Lines: 4},
+			&sandgatev1.ReadResponse{Content: &sandgatev1.ReadResponse_Text{Text: "abc\n"}, TotalSize: -1, NextOffset: -5, NextLine: -5, TotalLines: -9}, 4, 4, "",
+		},
+		{
+			"too many lines", &sandgatev1.ReadRequest{Lines: 1},
+			&sandgatev1.ReadResponse{Content: &sandgatev1.ReadResponse_Text{Text: "a\nb\n"}}, 0, 0, "SANDBOX_MISBEHAVED",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			files, _ := filesOf(t, &guest{read: func(_ context.Context, req *sandgatev1.ReadRequest) (*sandgatev1.ReadResponse, error) {
@@ -63,6 +75,9 @@ func TestReadMendsLies(t *testing.T) {
 			}
 			if err != nil || res.GetNextOffset() != test.next || res.GetTotalSize() != test.total {
 				t.Errorf("next %d, total %d, error %v", res.GetNextOffset(), res.GetTotalSize(), err)
+			}
+			if res.GetTotalLines() < 0 || res.GetNextLine() < 0 || res.GetNextLine() > 0 && res.GetNextLine() <= res.GetStartLine() {
+				t.Errorf("%v", res)
 			}
 		})
 	}

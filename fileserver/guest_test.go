@@ -2,6 +2,7 @@ package fileserver_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"net/http"
 	"os"
@@ -9,6 +10,7 @@ import (
 
 	"connectrpc.com/connect"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/sandgate/sandgate/fileserver"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
@@ -44,6 +46,44 @@ type guest struct {
 	watch    func(context.Context, func(*sandgatev1.WatchResponse) error) error
 	download func(context.Context, func(*sandgatev1.DownloadResponse) error) error
 	upload   func(context.Context, *connect.ClientStream[sandgatev1.UploadRequest]) (*sandgatev1.UploadResponse, error)
+	reply    proto.Message // to every other call
+}
+
+// answer returns the guest's reply, if it is one to the call.
+func answer[Res proto.Message](g *guest) (res Res, err error) {
+	res, ok := g.reply.(Res)
+	if !ok {
+		return res, connect.NewError(connect.CodeUnimplemented, errors.New("not played"))
+	}
+	return res, nil
+}
+
+func (g *guest) Glob(context.Context, *sandgatev1.GlobRequest) (*sandgatev1.GlobResponse, error) {
+	return answer[*sandgatev1.GlobResponse](g)
+}
+
+func (g *guest) Grep(context.Context, *sandgatev1.GrepRequest) (*sandgatev1.GrepResponse, error) {
+	return answer[*sandgatev1.GrepResponse](g)
+}
+
+func (g *guest) Tree(context.Context, *sandgatev1.TreeRequest) (*sandgatev1.TreeResponse, error) {
+	return answer[*sandgatev1.TreeResponse](g)
+}
+
+func (g *guest) Copy(context.Context, *sandgatev1.CopyRequest) (*sandgatev1.CopyResponse, error) {
+	return answer[*sandgatev1.CopyResponse](g)
+}
+
+func (g *guest) Hash(context.Context, *sandgatev1.HashRequest) (*sandgatev1.HashResponse, error) {
+	return answer[*sandgatev1.HashResponse](g)
+}
+
+func (g *guest) Diff(context.Context, *sandgatev1.DiffRequest) (*sandgatev1.DiffResponse, error) {
+	return answer[*sandgatev1.DiffResponse](g)
+}
+
+func (g *guest) Patch(context.Context, *sandgatev1.PatchRequest) (*sandgatev1.PatchResponse, error) {
+	return answer[*sandgatev1.PatchResponse](g)
 }
 
 func (g *guest) Read(ctx context.Context, req *sandgatev1.ReadRequest) (*sandgatev1.ReadResponse, error) {

@@ -19,8 +19,7 @@ const (
 )
 
 // A Renderer shows the reply of one file tool to a model in at most 64 KiB of text, or as a picture.
-// It serves all of them: file_read, file_write, file_edit, file_list, file_stat, file_move,
-// file_remove, file_make_dir and file_read_document. It is used by one goroutine; its zero value is ready.
+// It serves all of them. It is used by one goroutine; its zero value is ready.
 type Renderer struct{ content []*sandgatev1.Content }
 
 // NewRenderer returns a renderer for one call.
@@ -47,6 +46,20 @@ func (r *Renderer) Add(message proto.Message) {
 		r.content = documentContent(res)
 	case *sandgatev1.MakeDirResponse:
 		r.content = textContent("The directory " + oneLine(res.GetFile().GetPath()) + " exists.")
+	case *sandgatev1.GlobResponse:
+		r.content = globContent(res)
+	case *sandgatev1.GrepResponse:
+		r.content = grepContent(res)
+	case *sandgatev1.TreeResponse:
+		r.content = treeContent(res)
+	case *sandgatev1.CopyResponse:
+		r.content = textContent(copyLine(res))
+	case *sandgatev1.HashResponse:
+		r.content = hashContent(res)
+	case *sandgatev1.DiffResponse:
+		r.content = diffContent(res)
+	case *sandgatev1.PatchResponse:
+		r.content = patchContent(res)
 	}
 }
 
@@ -60,6 +73,9 @@ func textContent(text string) []*sandgatev1.Content {
 
 // readContent shows a piece of a file, with a line on how to go on where more remains.
 func readContent(res *sandgatev1.ReadResponse) []*sandgatev1.Content {
+	if res.GetStartLine() > 0 {
+		return linesContent(res)
+	}
 	text, data := res.GetText(), res.GetData()
 	size := int64(len(text) + len(data))
 	start := res.GetNextOffset() - size

@@ -72,11 +72,19 @@ func registerFiles(r *gateway.Registry, files *fileserver.Files) {
 	gateway.Unary(r, sandgatev1connect.FileServiceMoveProcedure, files.Move)
 	gateway.Unary(r, sandgatev1connect.FileServiceRemoveProcedure, files.Remove)
 	gateway.Unary(r, sandgatev1connect.FileServiceMakeDirProcedure, files.MakeDir)
+	gateway.Unary(r, sandgatev1connect.FileServiceGlobProcedure, files.Glob)
+	gateway.Unary(r, sandgatev1connect.FileServiceGrepProcedure, files.Grep)
+	gateway.Unary(r, sandgatev1connect.FileServiceTreeProcedure, files.Tree)
+	gateway.Unary(r, sandgatev1connect.FileServiceCopyProcedure, files.Copy)
+	gateway.Unary(r, sandgatev1connect.FileServiceHashProcedure, files.Hash)
+	gateway.Unary(r, sandgatev1connect.FileServiceDiffProcedure, files.Diff)
+	gateway.Unary(r, sandgatev1connect.FileServicePatchProcedure, files.Patch)
 	gateway.Stream(r, sandgatev1connect.FileServiceWatchProcedure, files.Watch)
 	gateway.ClientStream(r, sandgatev1connect.FileServiceUploadProcedure, files.Upload)
 	gateway.Stream(r, sandgatev1connect.FileServiceDownloadProcedure, files.Download)
 	for _, tool := range []string{
 		"file_read", "file_write", "file_edit", "file_list", "file_stat", "file_move", "file_remove", "file_make_dir",
+		"file_glob", "file_grep", "file_tree", "file_copy", "file_hash", "file_diff", "file_patch",
 	} {
 		r.Render(tool, func() gateway.Renderer { return fileserver.NewRenderer() })
 		r.Resumable(tool)

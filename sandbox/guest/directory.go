@@ -104,6 +104,13 @@ func (d directory) statIn(name string) (unix.Stat_t, error) {
 	return stat, err
 }
 
+// readLink returns where the symbolic link of that name points, as written in it.
+func (d directory) readLink(name string) (string, error) {
+	target := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(int(d), name, target)
+	return string(target[:max(n, 0)]), err
+}
+
 // read returns the next names in the directory, in no order, and none at its end. It needs the
 // buffer.
 func (d directory) read(buf []byte) ([]string, error) {

@@ -30,7 +30,7 @@ func newFileService(g *Guest) *fileService {
 
 const defaultRead = 1 << 20
 
-// Read reads a range of a file.
+// Read reads a range of a file, of bytes or of lines.
 func (s *fileService) Read(ctx context.Context, req *sandgatev1.ReadRequest) (*sandgatev1.ReadResponse, error) {
 	path, err := s.guest.checked(req.GetPath())
 	if err != nil {
@@ -45,22 +45,33 @@ func (s *fileService) Read(ctx context.Context, req *sandgatev1.ReadRequest) (*s
 	if length <= 0 {
 		length = defaultRead
 	}
+	if req.GetStartLine() > 0 || req.GetLines() > 0 {
+		res, err := readLines(ctx, section{file, size}, req, length)
+		if err != nil {
+			return nil, fileError(path, err)
+		}
+		return res, nil
+	}
 	offset := min(max(req.GetOffset(), 0), size)
 	data := make([]byte, min(length, size-offset))
 	n, err := file.ReadAt(data, offset)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fileError(path, err)
 	}
-	data = data[:n]
+	return readResponse(data[:n], offset, size), nil
+}
+
+// readResponse holds a piece of a file that begins at an offset.
+func readResponse(data []byte, offset, size int64) *sandgatev1.ReadResponse {
 	res := &sandgatev1.ReadResponse{TotalSize: size}
-	if text, ok := asText(data, offset+int64(n) >= size); ok {
+	if text, ok := asText(data, offset+int64(len(data)) >= size); ok {
 		res.Content = &sandgatev1.ReadResponse_Text{Text: string(text)}
 		data = text
 	} else {
 		res.Content = &sandgatev1.ReadResponse_Data{Data: data}
 	}
 	res.NextOffset = offset + int64(len(data))
-	return res, nil
+	return res
 }
 
 // open opens a regular file for reading.

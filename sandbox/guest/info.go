@@ -60,25 +60,38 @@ func (d directory) describe(name, path string) (*sandgatev1.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := &sandgatev1.FileInfo{
-		Path:       validText(path),
-		Type:       sandgatev1.FileType_FILE_TYPE_OTHER,
-		Size:       stat.Size,
-		Mode:       stat.Mode & 0o777,
-		ModifiedAt: timestamppb.New(time.Unix(stat.Mtim.Unix())),
+	return walked{in: d, name: name, path: path, stat: stat}.describe(), nil
+}
+
+// describe returns what the API says of an entry: that it is there, if that is all that is known. It must be
+// called as the user.
+func (w walked) describe() *sandgatev1.FileInfo {
+	info := &sandgatev1.FileInfo{Path: validText(w.path), Type: sandgatev1.FileType_FILE_TYPE_OTHER}
+	if w.err != nil {
+		return info
 	}
-	switch stat.Mode & unix.S_IFMT {
+	info.Size, info.Mode = w.stat.Size, w.stat.Mode&0o777
+	info.ModifiedAt = timestamppb.New(time.Unix(w.stat.Mtim.Unix()))
+	info.Type = fileType(w.mode())
+	if info.GetType() == sandgatev1.FileType_FILE_TYPE_SYMLINK {
+		target, _ := w.in.readLink(w.name) // it may be no link any more
+		info.SymlinkTarget = validText(target)
+	}
+	return info
+}
+
+// fileType returns what the API calls a type of files.
+func fileType(mode uint32) sandgatev1.FileType {
+	switch mode {
 	case unix.S_IFREG:
-		info.Type = sandgatev1.FileType_FILE_TYPE_FILE
+		return sandgatev1.FileType_FILE_TYPE_FILE
 	case unix.S_IFDIR:
-		info.Type = sandgatev1.FileType_FILE_TYPE_DIRECTORY
+		return sandgatev1.FileType_FILE_TYPE_DIRECTORY
 	case unix.S_IFLNK:
-		info.Type = sandgatev1.FileType_FILE_TYPE_SYMLINK
-		target := make([]byte, unix.PathMax)
-		n, _ := unix.Readlinkat(int(d), name, target) // it may be no link any more
-		info.SymlinkTarget = validText(string(target[:max(n, 0)]))
+		return sandgatev1.FileType_FILE_TYPE_SYMLINK
+	default:
+		return sandgatev1.FileType_FILE_TYPE_OTHER
 	}
-	return info, nil
 }
 
 // validText is text that a message can hold.

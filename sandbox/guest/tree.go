@@ -2,7 +2,6 @@ package guest
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -14,142 +13,147 @@ import (
 )
 
 const (
-	defaultPage = 1000
-	maxPage     = 10_000
-	// maxVisited bounds how many entries one listing looks at, so that a directory of millions
-	// costs bounded memory and time.
-	maxVisited = 200_000
+	defaultTreeDepth   = 3
+	defaultTreeEntries = 200
+	maxTreeEntries     = 2000
+	// maxTreeNames bounds the names that are read for a tree.
+	maxTreeNames = 2 * maxWalkNames
 )
 
-// ListFiles lists a directory. The page token is the last path of the page before, in a form that
-// a message can hold: the path need not be UTF-8.
-func (s *fileService) ListFiles(ctx context.Context, req *sandgatev1.ListFilesRequest) (*sandgatev1.ListFilesResponse, error) {
+// Tree shows a directory as a tree.
+func (s *fileService) Tree(ctx context.Context, req *sandgatev1.TreeRequest) (*sandgatev1.TreeResponse, error) {
 	path, err := s.guest.checked(req.GetPath())
 	if err != nil {
 		return nil, err
 	}
-	after, err := base64.RawURLEncoding.DecodeString(req.GetPageToken())
-	if err != nil {
-		return nil, fail(connect.CodeInvalidArgument, "BAD_PAGE_TOKEN", "give the next_page_token of the page before",
-			"%q is no page token", req.GetPageToken())
+	t := tree{guest: s.guest, hidden: req.GetIncludeHidden(), room: int(req.GetMaxEntries()), buf: make([]byte, direntBuffer)}
+	if t.room <= 0 {
+		t.room = defaultTreeEntries
 	}
-	l := lister{
-		guest: s.guest,
-		depth: int(max(req.GetDepth(), 1)),
-		after: string(after),
-		room:  int(req.GetPageSize()),
+	t.room = min(t.room, maxTreeEntries)
+	depth := int(req.GetDepth())
+	if depth <= 0 {
+		depth = defaultTreeDepth
 	}
-	if l.room <= 0 {
-		l.room = defaultPage
-	}
-	l.room = min(l.room, maxPage)
-	err = s.guest.asUser(ctx, func() error {
-		dir, err := s.guest.openDirectory(path, toRead)
-		if err != nil {
-			return err
-		}
-		defer dir.close()
-		return l.list(ctx, dir, path, 1)
-	})
-	if err != nil {
+	root := &branch{entry: &sandgatev1.TreeEntry{}}
+	if err := t.grow(ctx, path, root, depth); err != nil {
 		return nil, fileError(path, err)
 	}
-	res := &sandgatev1.ListFilesResponse{Files: l.files}
-	if l.more && len(l.files) > 0 {
-		res.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(l.last))
-	}
+	res := &sandgatev1.TreeResponse{Path: validText(path), Unlisted: root.entry.GetUnlisted()}
+	res.Entries = root.flatten(nil)
 	return res, nil
 }
 
-// lister walks a directory in the order of the paths' bytes, with a directory before its entries. It
-// keeps a descriptor for each level, of which the API allows 64.
-type lister struct {
-	guest   *Guest
-	depth   int
-	after   string // list what comes behind this path
-	room    int
-	visited int
-	files   []*sandgatev1.FileInfo
-	last    string
-	more    bool
+// tree is a tree that grows level by level, so that each directory gets its share of what may be shown.
+type tree struct {
+	guest  *Guest
+	hidden bool
+	room   int // for entries
+	names  int // that were read
+	buf    []byte
 }
 
-func (l *lister) list(ctx context.Context, dir directory, path string, level int) error {
-	names, err := l.names(dir, path)
+// branch is an entry of a tree and what is in it.
+type branch struct {
+	entry *sandgatev1.TreeEntry
+	path  string // below the root
+	below []*branch
+}
+
+// grow reads the directories of each level. On the last one it only counts what is in them.
+func (t *tree) grow(ctx context.Context, root string, top *branch, depth int) error {
+	level := []*branch{top}
+	for deep := 1; len(level) > 0; deep++ {
+		var next []*branch
+		for i, b := range level {
+			share := 0
+			if deep <= depth {
+				share = (t.room + len(level) - i - 1) / (len(level) - i)
+			}
+			err := t.guest.asUser(ctx, func() error { return t.read(b, root, share, int32(deep)) })
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err != nil && (b == top || exhausted(err) != nil):
+				return err
+			case err != nil:
+				b.entry.Unreadable = true
+			}
+			for _, below := range b.below {
+				if below.entry.GetType() == sandgatev1.FileType_FILE_TYPE_DIRECTORY {
+					next = append(next, below)
+				}
+			}
+		}
+		level = next
+	}
+	return nil
+}
+
+// read reads a directory and adds as many of its entries as it has a share for.
+func (t *tree) read(b *branch, root string, share int, depth int32) error {
+	d, err := t.open(b, root)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		child := strings.TrimSuffix(path, "/") + "/" + name
-		// A directory behind which the page ended before may hold entries that come next.
-		if l.after != "" && !before(l.after, child) && !strings.HasPrefix(l.after, child+"/") && l.after != child {
-			continue
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		info, err := dir.describe(name, child)
-		switch {
-		case errors.Is(err, unix.ENOENT):
-			continue // it went meanwhile
-		case err != nil: // it is there, and that is all that can be told
-			info = &sandgatev1.FileInfo{Path: validText(child), Type: sandgatev1.FileType_FILE_TYPE_OTHER}
-		}
-		if l.after == "" || before(l.after, child) {
-			if len(l.files) >= l.room {
-				l.more = true
-				return nil
-			}
-			l.files = append(l.files, info)
-			l.last = child
-		}
-		if info.GetType() == sandgatev1.FileType_FILE_TYPE_DIRECTORY && level < l.depth {
-			if err := l.enter(ctx, dir, name, child, level+1); err != nil || l.more {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// enter lists a directory in another, unless it went meanwhile, may not be read, is a view into the
-// kernel, or has a path so long that no call could name what is in it.
-func (l *lister) enter(ctx context.Context, dir directory, name, path string, level int) error {
-	if len(path) >= unix.PathMax {
-		return nil
-	}
-	below, err := dir.open(name)
+	defer d.close()
+	names, err := t.list(d)
 	if err != nil {
-		return exhausted(err)
+		return err
 	}
-	defer below.close()
-	if l.guest.checkDirectory(below, path) != nil {
-		return nil // it is listed, and what is in it is no files
-	}
-	return l.list(ctx, below, path, level)
-}
-
-// exhausted returns an error that says that the guest is short of something, and nil for any other.
-func exhausted(err error) error {
-	for _, short := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
-		if errors.Is(err, short) {
-			return err
+	for i, name := range names {
+		if len(b.below) >= share {
+			b.entry.Unlisted = int64(len(names) - i)
+			break
 		}
+		stat, err := d.statIn(name)
+		if errors.Is(err, unix.ENOENT) {
+			continue // it went meanwhile
+		}
+		e := &sandgatev1.TreeEntry{Name: validText(name), Depth: depth, Type: fileType(stat.Mode & unix.S_IFMT)}
+		switch e.GetType() {
+		case sandgatev1.FileType_FILE_TYPE_FILE:
+			e.Size = stat.Size
+		case sandgatev1.FileType_FILE_TYPE_SYMLINK:
+			target, _ := d.readLink(name) // it may be no link any more
+			e.SymlinkTarget = validText(target)
+		default:
+		}
+		b.below = append(b.below, &branch{entry: e, path: b.path + "/" + name})
+		t.room--
 	}
 	return nil
 }
 
-// before tells the order of two paths: component by component, which is that of the walk.
-func before(a, b string) bool {
-	return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/")) < 0
+// open opens a directory of the tree: not by a symbolic link that took its place, and not if it is a view into
+// the kernel.
+func (t *tree) open(b *branch, root string) (directory, error) {
+	if b.path == "" {
+		return t.guest.openDirectory(root, toRead)
+	}
+	path := strings.TrimSuffix(root, "/") + b.path
+	in, name, err := t.guest.parent(path)
+	if err != nil {
+		return -1, err
+	}
+	defer in.close()
+	d, err := in.open(name)
+	if err != nil {
+		return -1, err
+	}
+	if err := t.guest.checkDirectory(d, path); err != nil {
+		d.close()
+		return -1, err
+	}
+	return d, nil
 }
 
-// names returns the sorted names in a directory.
-func (l *lister) names(dir directory, path string) ([]string, error) {
+// list returns the sorted names in a directory. Beyond what may be read for a tree the directory counts as not
+// readable.
+func (t *tree) list(d directory) ([]string, error) {
 	var names []string
-	buf := make([]byte, direntBuffer)
 	for {
-		more, err := dir.read(buf)
+		more, err := d.read(t.buf)
 		if err != nil && !errors.Is(err, unix.ENOENT) { // which a removed directory says
 			return nil, err
 		}
@@ -157,10 +161,22 @@ func (l *lister) names(dir directory, path string) ([]string, error) {
 			slices.Sort(names)
 			return names, nil
 		}
-		if l.visited += len(more); l.visited > maxVisited {
-			return nil, fail(connect.CodeResourceExhausted, "DIRECTORY_TOO_LARGE", "list a smaller directory, or use the shell",
-				"%q holds more than %d entries", path, maxVisited)
+		if t.names += len(more); t.names > maxTreeNames {
+			return nil, fail(connect.CodeResourceExhausted, "DIRECTORY_TOO_LARGE", "list it, or use the shell",
+				"there are more than %d entries", maxTreeNames)
 		}
-		names = append(names, more...)
+		for _, name := range more {
+			if t.hidden || !strings.HasPrefix(name, ".") {
+				names = append(names, name)
+			}
+		}
 	}
+}
+
+// flatten returns the entries below a branch, each before those in it.
+func (b *branch) flatten(entries []*sandgatev1.TreeEntry) []*sandgatev1.TreeEntry {
+	for _, below := range b.below {
+		entries = below.flatten(append(entries, below.entry))
+	}
+	return entries
 }

@@ -149,6 +149,67 @@ func (ChangeType) EnumDescriptor() ([]byte, []int) {
 	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{1}
 }
 
+// HashAlgorithm is a way to hash.
+type HashAlgorithm int32
+
+const (
+	// SHA-256.
+	HashAlgorithm_HASH_ALGORITHM_UNSPECIFIED HashAlgorithm = 0
+	// SHA-256.
+	HashAlgorithm_HASH_ALGORITHM_SHA256 HashAlgorithm = 1
+	// SHA-512.
+	HashAlgorithm_HASH_ALGORITHM_SHA512 HashAlgorithm = 2
+	// SHA-1, which proves nothing about who made a file.
+	HashAlgorithm_HASH_ALGORITHM_SHA1 HashAlgorithm = 3
+	// MD5, which proves nothing about who made a file.
+	HashAlgorithm_HASH_ALGORITHM_MD5 HashAlgorithm = 4
+)
+
+// Enum value maps for HashAlgorithm.
+var (
+	HashAlgorithm_name = map[int32]string{
+		0: "HASH_ALGORITHM_UNSPECIFIED",
+		1: "HASH_ALGORITHM_SHA256",
+		2: "HASH_ALGORITHM_SHA512",
+		3: "HASH_ALGORITHM_SHA1",
+		4: "HASH_ALGORITHM_MD5",
+	}
+	HashAlgorithm_value = map[string]int32{
+		"HASH_ALGORITHM_UNSPECIFIED": 0,
+		"HASH_ALGORITHM_SHA256":      1,
+		"HASH_ALGORITHM_SHA512":      2,
+		"HASH_ALGORITHM_SHA1":        3,
+		"HASH_ALGORITHM_MD5":         4,
+	}
+)
+
+func (x HashAlgorithm) Enum() *HashAlgorithm {
+	p := new(HashAlgorithm)
+	*p = x
+	return p
+}
+
+func (x HashAlgorithm) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HashAlgorithm) Descriptor() protoreflect.EnumDescriptor {
+	return file_sandgate_v1_file_proto_enumTypes[2].Descriptor()
+}
+
+func (HashAlgorithm) Type() protoreflect.EnumType {
+	return &file_sandgate_v1_file_proto_enumTypes[2]
+}
+
+func (x HashAlgorithm) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HashAlgorithm.Descriptor instead.
+func (HashAlgorithm) EnumDescriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{2}
+}
+
 // FileInfo describes a file.
 type FileInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -247,10 +308,15 @@ type ReadRequest struct {
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// The file.
 	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
-	// The first byte wanted.
+	// The first byte wanted. Not together with start_line and lines.
 	Offset int64 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
 	// How many bytes are wanted at most. Zero means 1 MiB.
-	Length        int64 `protobuf:"varint,4,opt,name=length,proto3" json:"length,omitempty"`
+	Length int64 `protobuf:"varint,4,opt,name=length,proto3" json:"length,omitempty"`
+	// The first line wanted, counted from 1. Zero means the first one, if lines is set.
+	StartLine int64 `protobuf:"varint,5,opt,name=start_line,json=startLine,proto3" json:"start_line,omitempty"`
+	// How many lines are wanted at most. Zero means as many as length allows, if start_line is set. Lines
+	// come whole, unless the first one alone is longer than length.
+	Lines         int64 `protobuf:"varint,6,opt,name=lines,proto3" json:"lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -313,6 +379,20 @@ func (x *ReadRequest) GetLength() int64 {
 	return 0
 }
 
+func (x *ReadRequest) GetStartLine() int64 {
+	if x != nil {
+		return x.StartLine
+	}
+	return 0
+}
+
+func (x *ReadRequest) GetLines() int64 {
+	if x != nil {
+		return x.Lines
+	}
+	return 0
+}
+
 // ReadResponse holds a piece of a file.
 type ReadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -326,7 +406,14 @@ type ReadResponse struct {
 	// The size of the whole file.
 	TotalSize int64 `protobuf:"varint,3,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
 	// The offset for the next read. Equal to total_size at the end.
-	NextOffset    int64 `protobuf:"varint,4,opt,name=next_offset,json=nextOffset,proto3" json:"next_offset,omitempty"`
+	NextOffset int64 `protobuf:"varint,4,opt,name=next_offset,json=nextOffset,proto3" json:"next_offset,omitempty"`
+	// The number of the piece's first line, where lines were asked for.
+	StartLine int64 `protobuf:"varint,5,opt,name=start_line,json=startLine,proto3" json:"start_line,omitempty"`
+	// The start_line for the next read. Zero at the end of the file, and where no lines were asked for. If a
+	// single line was longer than length, the rest of it is at next_offset.
+	NextLine int64 `protobuf:"varint,6,opt,name=next_line,json=nextLine,proto3" json:"next_line,omitempty"`
+	// How many lines the file has, where lines were asked for and at most 8 MiB follow them. Otherwise zero.
+	TotalLines    int64 `protobuf:"varint,7,opt,name=total_lines,json=totalLines,proto3" json:"total_lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -396,6 +483,27 @@ func (x *ReadResponse) GetTotalSize() int64 {
 func (x *ReadResponse) GetNextOffset() int64 {
 	if x != nil {
 		return x.NextOffset
+	}
+	return 0
+}
+
+func (x *ReadResponse) GetStartLine() int64 {
+	if x != nil {
+		return x.StartLine
+	}
+	return 0
+}
+
+func (x *ReadResponse) GetNextLine() int64 {
+	if x != nil {
+		return x.NextLine
+	}
+	return 0
+}
+
+func (x *ReadResponse) GetTotalLines() int64 {
+	if x != nil {
+		return x.TotalLines
 	}
 	return 0
 }
@@ -2261,6 +2369,1582 @@ func (x *DocumentImage) GetPng() []byte {
 	return nil
 }
 
+// GlobRequest holds a pattern.
+type GlobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// What the paths below the directory must be like, such as `src/**/*_test.go`. It may also be an absolute
+	// path. A name that begins with a dot is matched by a dot only, or by all if include_hidden is set.
+	Pattern string `protobuf:"bytes,2,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// The directory to search. Empty means the workspace.
+	Path string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	// Let `*`, `?` and `**` match names that begin with a dot, too.
+	IncludeHidden bool `protobuf:"varint,4,opt,name=include_hidden,json=includeHidden,proto3" json:"include_hidden,omitempty"`
+	// How many paths to return at most. Zero means 1,000.
+	PageSize int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Where to go on: the next_page_token of the page before.
+	PageToken     string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GlobRequest) Reset() {
+	*x = GlobRequest{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GlobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GlobRequest) ProtoMessage() {}
+
+func (x *GlobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GlobRequest.ProtoReflect.Descriptor instead.
+func (*GlobRequest) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *GlobRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *GlobRequest) GetPattern() string {
+	if x != nil {
+		return x.Pattern
+	}
+	return ""
+}
+
+func (x *GlobRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *GlobRequest) GetIncludeHidden() bool {
+	if x != nil {
+		return x.IncludeHidden
+	}
+	return false
+}
+
+func (x *GlobRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *GlobRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// GlobResponse is a page of files that match.
+type GlobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The files and directories, sorted by path.
+	Files []*FileInfo `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	// How many directories could not be searched: they may not be read, or are more than 128 deep.
+	Unreadable int64 `protobuf:"varint,2,opt,name=unreadable,proto3" json:"unreadable,omitempty"`
+	// Set when there may be more. A page ends after 5 s of search, even if it is empty.
+	NextPageToken string `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GlobResponse) Reset() {
+	*x = GlobResponse{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GlobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GlobResponse) ProtoMessage() {}
+
+func (x *GlobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GlobResponse.ProtoReflect.Descriptor instead.
+func (*GlobResponse) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *GlobResponse) GetFiles() []*FileInfo {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *GlobResponse) GetUnreadable() int64 {
+	if x != nil {
+		return x.Unreadable
+	}
+	return 0
+}
+
+func (x *GlobResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GrepRequest says what to search for, and where.
+type GrepRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// What a line must contain: a regular expression in the syntax of RE2, or a text.
+	Pattern string `protobuf:"bytes,2,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// The file to search, or the directory with everything below it. Empty means the workspace.
+	Path string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	// The pattern is a text, not a regular expression.
+	Literal bool `protobuf:"varint,4,opt,name=literal,proto3" json:"literal,omitempty"`
+	// Letters match whatever their case.
+	IgnoreCase bool `protobuf:"varint,5,opt,name=ignore_case,json=ignoreCase,proto3" json:"ignore_case,omitempty"`
+	// Search only files that match one of these, such as `*.go` or `src/**`. One without a slash is
+	// matched with the name, others with the path below the directory.
+	Include []string `protobuf:"bytes,6,rep,name=include,proto3" json:"include,omitempty"`
+	// Leave out files and directories that match one of these.
+	Exclude []string `protobuf:"bytes,7,rep,name=exclude,proto3" json:"exclude,omitempty"`
+	// Search files and directories whose name begins with a dot, too.
+	IncludeHidden bool `protobuf:"varint,8,opt,name=include_hidden,json=includeHidden,proto3" json:"include_hidden,omitempty"`
+	// How many lines to show before and behind each match.
+	ContextLines int32 `protobuf:"varint,9,opt,name=context_lines,json=contextLines,proto3" json:"context_lines,omitempty"`
+	// How many matching lines to return at most. Zero means 100.
+	MaxMatches int32 `protobuf:"varint,10,opt,name=max_matches,json=maxMatches,proto3" json:"max_matches,omitempty"`
+	// Where to go on: the next_page_token of the page before.
+	PageToken     string `protobuf:"bytes,11,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrepRequest) Reset() {
+	*x = GrepRequest{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrepRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrepRequest) ProtoMessage() {}
+
+func (x *GrepRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrepRequest.ProtoReflect.Descriptor instead.
+func (*GrepRequest) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *GrepRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *GrepRequest) GetPattern() string {
+	if x != nil {
+		return x.Pattern
+	}
+	return ""
+}
+
+func (x *GrepRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *GrepRequest) GetLiteral() bool {
+	if x != nil {
+		return x.Literal
+	}
+	return false
+}
+
+func (x *GrepRequest) GetIgnoreCase() bool {
+	if x != nil {
+		return x.IgnoreCase
+	}
+	return false
+}
+
+func (x *GrepRequest) GetInclude() []string {
+	if x != nil {
+		return x.Include
+	}
+	return nil
+}
+
+func (x *GrepRequest) GetExclude() []string {
+	if x != nil {
+		return x.Exclude
+	}
+	return nil
+}
+
+func (x *GrepRequest) GetIncludeHidden() bool {
+	if x != nil {
+		return x.IncludeHidden
+	}
+	return false
+}
+
+func (x *GrepRequest) GetContextLines() int32 {
+	if x != nil {
+		return x.ContextLines
+	}
+	return 0
+}
+
+func (x *GrepRequest) GetMaxMatches() int32 {
+	if x != nil {
+		return x.MaxMatches
+	}
+	return 0
+}
+
+func (x *GrepRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// GrepResponse is a page of matches.
+type GrepResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The files with matches, sorted by path. A file that is not done comes again on the next page.
+	Files []*GrepFile `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	// How many lines of this page match.
+	Matches int32 `protobuf:"varint,2,opt,name=matches,proto3" json:"matches,omitempty"`
+	// How many files were searched for this page.
+	Searched int64 `protobuf:"varint,3,opt,name=searched,proto3" json:"searched,omitempty"`
+	// How many files were left out because they are binary: there is a NUL in the first 8 KiB.
+	Binary int64 `protobuf:"varint,4,opt,name=binary,proto3" json:"binary,omitempty"`
+	// How many files and directories could not be read.
+	Unreadable int64 `protobuf:"varint,5,opt,name=unreadable,proto3" json:"unreadable,omitempty"`
+	// Set when there may be more. A page may be empty where the search took long.
+	NextPageToken string `protobuf:"bytes,6,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrepResponse) Reset() {
+	*x = GrepResponse{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrepResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrepResponse) ProtoMessage() {}
+
+func (x *GrepResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrepResponse.ProtoReflect.Descriptor instead.
+func (*GrepResponse) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *GrepResponse) GetFiles() []*GrepFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *GrepResponse) GetMatches() int32 {
+	if x != nil {
+		return x.Matches
+	}
+	return 0
+}
+
+func (x *GrepResponse) GetSearched() int64 {
+	if x != nil {
+		return x.Searched
+	}
+	return 0
+}
+
+func (x *GrepResponse) GetBinary() int64 {
+	if x != nil {
+		return x.Binary
+	}
+	return 0
+}
+
+func (x *GrepResponse) GetUnreadable() int64 {
+	if x != nil {
+		return x.Unreadable
+	}
+	return 0
+}
+
+func (x *GrepResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GrepFile is a file with matches.
+type GrepFile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its absolute path.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// The lines, in their order.
+	Lines         []*GrepLine `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrepFile) Reset() {
+	*x = GrepFile{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrepFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrepFile) ProtoMessage() {}
+
+func (x *GrepFile) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrepFile.ProtoReflect.Descriptor instead.
+func (*GrepFile) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *GrepFile) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *GrepFile) GetLines() []*GrepLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+// GrepLine is a line that matches, or is near one that does.
+type GrepLine struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number, counted from 1.
+	Number int64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// The line without its end, at most 400 bytes of it: those around the match.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// It does not match, and is there for the context.
+	Context bool `protobuf:"varint,3,opt,name=context,proto3" json:"context,omitempty"`
+	// Something of the line is left out.
+	Clipped       bool `protobuf:"varint,4,opt,name=clipped,proto3" json:"clipped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrepLine) Reset() {
+	*x = GrepLine{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrepLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrepLine) ProtoMessage() {}
+
+func (x *GrepLine) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrepLine.ProtoReflect.Descriptor instead.
+func (*GrepLine) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *GrepLine) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *GrepLine) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *GrepLine) GetContext() bool {
+	if x != nil {
+		return x.Context
+	}
+	return false
+}
+
+func (x *GrepLine) GetClipped() bool {
+	if x != nil {
+		return x.Clipped
+	}
+	return false
+}
+
+// TreeRequest names a directory.
+type TreeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// The directory. Empty means the workspace.
+	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// How deep to go. Zero means 3. Symbolic links are not followed.
+	Depth int32 `protobuf:"varint,3,opt,name=depth,proto3" json:"depth,omitempty"`
+	// How many entries to return at most; directories share them fairly. Zero means 200.
+	MaxEntries int32 `protobuf:"varint,4,opt,name=max_entries,json=maxEntries,proto3" json:"max_entries,omitempty"`
+	// Show entries whose name begins with a dot, too.
+	IncludeHidden bool `protobuf:"varint,5,opt,name=include_hidden,json=includeHidden,proto3" json:"include_hidden,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreeRequest) Reset() {
+	*x = TreeRequest{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreeRequest) ProtoMessage() {}
+
+func (x *TreeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreeRequest.ProtoReflect.Descriptor instead.
+func (*TreeRequest) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *TreeRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *TreeRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *TreeRequest) GetDepth() int32 {
+	if x != nil {
+		return x.Depth
+	}
+	return 0
+}
+
+func (x *TreeRequest) GetMaxEntries() int32 {
+	if x != nil {
+		return x.MaxEntries
+	}
+	return 0
+}
+
+func (x *TreeRequest) GetIncludeHidden() bool {
+	if x != nil {
+		return x.IncludeHidden
+	}
+	return false
+}
+
+// TreeResponse is the tree.
+type TreeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The directory's absolute path.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// What is in it, in the order of the tree: a directory, then what is in it.
+	Entries []*TreeEntry `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
+	// How many entries of the directory itself are not listed.
+	Unlisted      int64 `protobuf:"varint,3,opt,name=unlisted,proto3" json:"unlisted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreeResponse) Reset() {
+	*x = TreeResponse{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreeResponse) ProtoMessage() {}
+
+func (x *TreeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreeResponse.ProtoReflect.Descriptor instead.
+func (*TreeResponse) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *TreeResponse) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *TreeResponse) GetEntries() []*TreeEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *TreeResponse) GetUnlisted() int64 {
+	if x != nil {
+		return x.Unlisted
+	}
+	return 0
+}
+
+// TreeEntry is a file in a tree.
+type TreeEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How deep it is: 1 for what is in the directory itself.
+	Depth int32 `protobuf:"varint,2,opt,name=depth,proto3" json:"depth,omitempty"`
+	// What it is.
+	Type FileType `protobuf:"varint,3,opt,name=type,proto3,enum=sandgate.v1.FileType" json:"type,omitempty"`
+	// The size of a file in bytes.
+	Size int64 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
+	// Where a symbolic link points, as written in it.
+	SymlinkTarget string `protobuf:"bytes,5,opt,name=symlink_target,json=symlinkTarget,proto3" json:"symlink_target,omitempty"`
+	// How many entries of a directory are not listed, those in deeper directories not counted.
+	Unlisted int64 `protobuf:"varint,6,opt,name=unlisted,proto3" json:"unlisted,omitempty"`
+	// A directory that could not be read.
+	Unreadable    bool `protobuf:"varint,7,opt,name=unreadable,proto3" json:"unreadable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreeEntry) Reset() {
+	*x = TreeEntry{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreeEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreeEntry) ProtoMessage() {}
+
+func (x *TreeEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreeEntry.ProtoReflect.Descriptor instead.
+func (*TreeEntry) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *TreeEntry) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TreeEntry) GetDepth() int32 {
+	if x != nil {
+		return x.Depth
+	}
+	return 0
+}
+
+func (x *TreeEntry) GetType() FileType {
+	if x != nil {
+		return x.Type
+	}
+	return FileType_FILE_TYPE_UNSPECIFIED
+}
+
+func (x *TreeEntry) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *TreeEntry) GetSymlinkTarget() string {
+	if x != nil {
+		return x.SymlinkTarget
+	}
+	return ""
+}
+
+func (x *TreeEntry) GetUnlisted() int64 {
+	if x != nil {
+		return x.Unlisted
+	}
+	return 0
+}
+
+func (x *TreeEntry) GetUnreadable() bool {
+	if x != nil {
+		return x.Unreadable
+	}
+	return false
+}
+
+// CopyRequest names a file and its copy.
+type CopyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// The file or directory.
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// The path of the copy. The directories above it are made.
+	Destination string `protobuf:"bytes,3,opt,name=destination,proto3" json:"destination,omitempty"`
+	// Replace an existing file, or an empty directory. Otherwise that is AlreadyExists.
+	Overwrite     bool `protobuf:"varint,4,opt,name=overwrite,proto3" json:"overwrite,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyRequest) Reset() {
+	*x = CopyRequest{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyRequest) ProtoMessage() {}
+
+func (x *CopyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyRequest.ProtoReflect.Descriptor instead.
+func (*CopyRequest) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *CopyRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *CopyRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *CopyRequest) GetDestination() string {
+	if x != nil {
+		return x.Destination
+	}
+	return ""
+}
+
+func (x *CopyRequest) GetOverwrite() bool {
+	if x != nil {
+		return x.Overwrite
+	}
+	return false
+}
+
+// CopyResponse describes the copy.
+type CopyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The copy.
+	File *FileInfo `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	// How many files and symbolic links were copied.
+	Files int64 `protobuf:"varint,2,opt,name=files,proto3" json:"files,omitempty"`
+	// How many directories were made for them, the copy itself included.
+	Directories int64 `protobuf:"varint,3,opt,name=directories,proto3" json:"directories,omitempty"`
+	// How many bytes were copied.
+	Bytes int64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// How many FIFOs, sockets and devices were left out.
+	Skipped       int64 `protobuf:"varint,5,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyResponse) Reset() {
+	*x = CopyResponse{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyResponse) ProtoMessage() {}
+
+func (x *CopyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyResponse.ProtoReflect.Descriptor instead.
+func (*CopyResponse) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *CopyResponse) GetFile() *FileInfo {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *CopyResponse) GetFiles() int64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *CopyResponse) GetDirectories() int64 {
+	if x != nil {
+		return x.Directories
+	}
+	return 0
+}
+
+func (x *CopyResponse) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *CopyResponse) GetSkipped() int64 {
+	if x != nil {
+		return x.Skipped
+	}
+	return 0
+}
+
+// HashRequest names files.
+type HashRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// The files.
+	Paths []string `protobuf:"bytes,2,rep,name=paths,proto3" json:"paths,omitempty"`
+	// How to hash. Not set means SHA-256.
+	Algorithm     HashAlgorithm `protobuf:"varint,3,opt,name=algorithm,proto3,enum=sandgate.v1.HashAlgorithm" json:"algorithm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HashRequest) Reset() {
+	*x = HashRequest{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HashRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HashRequest) ProtoMessage() {}
+
+func (x *HashRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HashRequest.ProtoReflect.Descriptor instead.
+func (*HashRequest) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *HashRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *HashRequest) GetPaths() []string {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+func (x *HashRequest) GetAlgorithm() HashAlgorithm {
+	if x != nil {
+		return x.Algorithm
+	}
+	return HashAlgorithm_HASH_ALGORITHM_UNSPECIFIED
+}
+
+// HashResponse holds hashes.
+type HashResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each path, in the same order.
+	Files         []*FileHash `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HashResponse) Reset() {
+	*x = HashResponse{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HashResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HashResponse) ProtoMessage() {}
+
+func (x *HashResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HashResponse.ProtoReflect.Descriptor instead.
+func (*HashResponse) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *HashResponse) GetFiles() []*FileHash {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+// FileHash is the hash of a file.
+type FileHash struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file's absolute path.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// The hash, in hexadecimal digits.
+	Hash string `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	// How many bytes were hashed.
+	Size          int64 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileHash) Reset() {
+	*x = FileHash{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileHash) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileHash) ProtoMessage() {}
+
+func (x *FileHash) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileHash.ProtoReflect.Descriptor instead.
+func (*FileHash) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *FileHash) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *FileHash) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *FileHash) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+// DiffRequest names what to compare.
+type DiffRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// The old file.
+	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// What to compare it with.
+	//
+	// Types that are valid to be assigned to Other:
+	//
+	//	*DiffRequest_OtherPath
+	//	*DiffRequest_Text
+	Other isDiffRequest_Other `protobuf_oneof:"other"`
+	// How many lines to show around each change. Not set means 3.
+	ContextLines *int32 `protobuf:"varint,5,opt,name=context_lines,json=contextLines,proto3,oneof" json:"context_lines,omitempty"`
+	// Where in the diff to go on: next_offset of the reply before.
+	Offset        int64 `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffRequest) Reset() {
+	*x = DiffRequest{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffRequest) ProtoMessage() {}
+
+func (x *DiffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
+func (*DiffRequest) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *DiffRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetOther() isDiffRequest_Other {
+	if x != nil {
+		return x.Other
+	}
+	return nil
+}
+
+func (x *DiffRequest) GetOtherPath() string {
+	if x != nil {
+		if x, ok := x.Other.(*DiffRequest_OtherPath); ok {
+			return x.OtherPath
+		}
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetText() string {
+	if x != nil {
+		if x, ok := x.Other.(*DiffRequest_Text); ok {
+			return x.Text
+		}
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetContextLines() int32 {
+	if x != nil && x.ContextLines != nil {
+		return *x.ContextLines
+	}
+	return 0
+}
+
+func (x *DiffRequest) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+type isDiffRequest_Other interface {
+	isDiffRequest_Other()
+}
+
+type DiffRequest_OtherPath struct {
+	// The new file.
+	OtherPath string `protobuf:"bytes,3,opt,name=other_path,json=otherPath,proto3,oneof"`
+}
+
+type DiffRequest_Text struct {
+	// The new text.
+	Text string `protobuf:"bytes,4,opt,name=text,proto3,oneof"`
+}
+
+func (*DiffRequest_OtherPath) isDiffRequest_Other() {}
+
+func (*DiffRequest_Text) isDiffRequest_Other() {}
+
+// DiffResponse tells the differences.
+type DiffResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// They are the same, byte for byte.
+	Equal bool `protobuf:"varint,1,opt,name=equal,proto3" json:"equal,omitempty"`
+	// They differ, and one of them is no text.
+	Binary bool `protobuf:"varint,2,opt,name=binary,proto3" json:"binary,omitempty"`
+	// The unified diff from offset on, at most 256 KiB.
+	Diff string `protobuf:"bytes,3,opt,name=diff,proto3" json:"diff,omitempty"`
+	// How many lines were added.
+	Added int64 `protobuf:"varint,4,opt,name=added,proto3" json:"added,omitempty"`
+	// How many lines were removed.
+	Removed int64 `protobuf:"varint,5,opt,name=removed,proto3" json:"removed,omitempty"`
+	// How long the whole diff is, in bytes.
+	TotalSize int64 `protobuf:"varint,6,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
+	// The offset for what follows. Equal to total_size at the end.
+	NextOffset    int64 `protobuf:"varint,7,opt,name=next_offset,json=nextOffset,proto3" json:"next_offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffResponse) Reset() {
+	*x = DiffResponse{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffResponse) ProtoMessage() {}
+
+func (x *DiffResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
+func (*DiffResponse) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *DiffResponse) GetEqual() bool {
+	if x != nil {
+		return x.Equal
+	}
+	return false
+}
+
+func (x *DiffResponse) GetBinary() bool {
+	if x != nil {
+		return x.Binary
+	}
+	return false
+}
+
+func (x *DiffResponse) GetDiff() string {
+	if x != nil {
+		return x.Diff
+	}
+	return ""
+}
+
+func (x *DiffResponse) GetAdded() int64 {
+	if x != nil {
+		return x.Added
+	}
+	return 0
+}
+
+func (x *DiffResponse) GetRemoved() int64 {
+	if x != nil {
+		return x.Removed
+	}
+	return 0
+}
+
+func (x *DiffResponse) GetTotalSize() int64 {
+	if x != nil {
+		return x.TotalSize
+	}
+	return 0
+}
+
+func (x *DiffResponse) GetNextOffset() int64 {
+	if x != nil {
+		return x.NextOffset
+	}
+	return 0
+}
+
+// PatchRequest holds a patch.
+type PatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// The unified diff, of at most 100 files and 2,000 hunks. Its paths may begin with `a/` and `b/`, as git
+	// writes them.
+	Patch string `protobuf:"bytes,2,opt,name=patch,proto3" json:"patch,omitempty"`
+	// The directory that its paths are relative to. Empty means the workspace.
+	Path string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	// Only check whether it applies.
+	DryRun        bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PatchRequest) Reset() {
+	*x = PatchRequest{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PatchRequest) ProtoMessage() {}
+
+func (x *PatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PatchRequest.ProtoReflect.Descriptor instead.
+func (*PatchRequest) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *PatchRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *PatchRequest) GetPatch() string {
+	if x != nil {
+		return x.Patch
+	}
+	return ""
+}
+
+func (x *PatchRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *PatchRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// PatchResponse tells what was done.
+type PatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The files, in the order of the patch.
+	Files []*PatchedFile `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	// Nothing was written: it was only checked.
+	DryRun        bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PatchResponse) Reset() {
+	*x = PatchResponse{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PatchResponse) ProtoMessage() {}
+
+func (x *PatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PatchResponse.ProtoReflect.Descriptor instead.
+func (*PatchResponse) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *PatchResponse) GetFiles() []*PatchedFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *PatchResponse) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// PatchedFile is what a patch did to a file.
+type PatchedFile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file's absolute path.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// What was done: created, written or removed.
+	Change ChangeType `protobuf:"varint,2,opt,name=change,proto3,enum=sandgate.v1.ChangeType" json:"change,omitempty"`
+	// How many lines were added.
+	Added int64 `protobuf:"varint,3,opt,name=added,proto3" json:"added,omitempty"`
+	// How many lines were removed.
+	Removed int64 `protobuf:"varint,4,opt,name=removed,proto3" json:"removed,omitempty"`
+	// Its hunks.
+	Hunks         []*PatchedHunk `protobuf:"bytes,5,rep,name=hunks,proto3" json:"hunks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PatchedFile) Reset() {
+	*x = PatchedFile{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PatchedFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PatchedFile) ProtoMessage() {}
+
+func (x *PatchedFile) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PatchedFile.ProtoReflect.Descriptor instead.
+func (*PatchedFile) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *PatchedFile) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *PatchedFile) GetChange() ChangeType {
+	if x != nil {
+		return x.Change
+	}
+	return ChangeType_CHANGE_TYPE_UNSPECIFIED
+}
+
+func (x *PatchedFile) GetAdded() int64 {
+	if x != nil {
+		return x.Added
+	}
+	return 0
+}
+
+func (x *PatchedFile) GetRemoved() int64 {
+	if x != nil {
+		return x.Removed
+	}
+	return 0
+}
+
+func (x *PatchedFile) GetHunks() []*PatchedHunk {
+	if x != nil {
+		return x.Hunks
+	}
+	return nil
+}
+
+// PatchedHunk is where a hunk was applied.
+type PatchedHunk struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first line of it in the file as it is now.
+	Line int64 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
+	// How many lines that is behind where the patch named it; negative if before.
+	Shift         int64 `protobuf:"varint,2,opt,name=shift,proto3" json:"shift,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PatchedHunk) Reset() {
+	*x = PatchedHunk{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PatchedHunk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PatchedHunk) ProtoMessage() {}
+
+func (x *PatchedHunk) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PatchedHunk.ProtoReflect.Descriptor instead.
+func (*PatchedHunk) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *PatchedHunk) GetLine() int64 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *PatchedHunk) GetShift() int64 {
+	if x != nil {
+		return x.Shift
+	}
+	return 0
+}
+
 var File_sandgate_v1_file_proto protoreflect.FileDescriptor
 
 const file_sandgate_v1_file_proto_rawDesc = "" +
@@ -2273,21 +3957,29 @@ const file_sandgate_v1_file_proto_rawDesc = "" +
 	"\x04mode\x18\x04 \x01(\rR\x04mode\x12;\n" +
 	"\vmodified_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"modifiedAt\x12%\n" +
-	"\x0esymlink_target\x18\x06 \x01(\tR\rsymlinkTarget\"\x9c\x01\n" +
+	"\x0esymlink_target\x18\x06 \x01(\tR\rsymlinkTarget\"\xe7\x01\n" +
 	"\vReadRequest\x12&\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12\x1e\n" +
 	"\x04path\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\x80 R\x04path\x12\x1f\n" +
 	"\x06offset\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x06offset\x12$\n" +
-	"\x06length\x18\x04 \x01(\x03B\f\xbaH\t\"\a\x18\x80\x80\x80\x02(\x00R\x06length\"\x85\x01\n" +
+	"\x06length\x18\x04 \x01(\x03B\f\xbaH\t\"\a\x18\x80\x80\x80\x02(\x00R\x06length\x12&\n" +
+	"\n" +
+	"start_line\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\tstartLine\x12!\n" +
+	"\x05lines\x18\x06 \x01(\x03B\v\xbaH\b\"\x06\x18\xc0\x84=(\x00R\x05lines\"\xe2\x01\n" +
 	"\fReadResponse\x12\x14\n" +
 	"\x04text\x18\x01 \x01(\tH\x00R\x04text\x12\x14\n" +
 	"\x04data\x18\x02 \x01(\fH\x00R\x04data\x12\x1d\n" +
 	"\n" +
 	"total_size\x18\x03 \x01(\x03R\ttotalSize\x12\x1f\n" +
 	"\vnext_offset\x18\x04 \x01(\x03R\n" +
-	"nextOffsetB\t\n" +
+	"nextOffset\x12\x1d\n" +
+	"\n" +
+	"start_line\x18\x05 \x01(\x03R\tstartLine\x12\x1b\n" +
+	"\tnext_line\x18\x06 \x01(\x03R\bnextLine\x12\x1f\n" +
+	"\vtotal_lines\x18\a \x01(\x03R\n" +
+	"totalLinesB\t\n" +
 	"\acontent\"\xbd\x01\n" +
 	"\fWriteRequest\x12&\n" +
 	"\n" +
@@ -2434,7 +4126,150 @@ const file_sandgate_v1_file_proto_rawDesc = "" +
 	"\x04size\x18\x04 \x01(\x03R\x04size\"=\n" +
 	"\rDocumentImage\x12\x1a\n" +
 	"\blocation\x18\x01 \x01(\tR\blocation\x12\x10\n" +
-	"\x03png\x18\x02 \x01(\fR\x03png*~\n" +
+	"\x03png\x18\x02 \x01(\fR\x03png\"\xf2\x01\n" +
+	"\vGlobRequest\x12&\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12$\n" +
+	"\apattern\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80 R\apattern\x12\x1c\n" +
+	"\x04path\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x04path\x12%\n" +
+	"\x0einclude_hidden\x18\x04 \x01(\bR\rincludeHidden\x12'\n" +
+	"\tpage_size\x18\x05 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x90N(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80@R\tpageToken\"\x83\x01\n" +
+	"\fGlobResponse\x12+\n" +
+	"\x05files\x18\x01 \x03(\v2\x15.sandgate.v1.FileInfoR\x05files\x12\x1e\n" +
+	"\n" +
+	"unreadable\x18\x02 \x01(\x03R\n" +
+	"unreadable\x12&\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\xbb\x03\n" +
+	"\vGrepRequest\x12&\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12$\n" +
+	"\apattern\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80 R\apattern\x12\x1c\n" +
+	"\x04path\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x04path\x12\x18\n" +
+	"\aliteral\x18\x04 \x01(\bR\aliteral\x12\x1f\n" +
+	"\vignore_case\x18\x05 \x01(\bR\n" +
+	"ignoreCase\x12+\n" +
+	"\ainclude\x18\x06 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10 \"\ar\x05\x10\x01(\x80\bR\ainclude\x12+\n" +
+	"\aexclude\x18\a \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10 \"\ar\x05\x10\x01(\x80\bR\aexclude\x12%\n" +
+	"\x0einclude_hidden\x18\b \x01(\bR\rincludeHidden\x12.\n" +
+	"\rcontext_lines\x18\t \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x14(\x00R\fcontextLines\x12+\n" +
+	"\vmax_matches\x18\n" +
+	" \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\n" +
+	"maxMatches\x12'\n" +
+	"\n" +
+	"page_token\x18\v \x01(\tB\b\xbaH\x05r\x03(\x80@R\tpageToken\"\xd1\x01\n" +
+	"\fGrepResponse\x12+\n" +
+	"\x05files\x18\x01 \x03(\v2\x15.sandgate.v1.GrepFileR\x05files\x12\x18\n" +
+	"\amatches\x18\x02 \x01(\x05R\amatches\x12\x1a\n" +
+	"\bsearched\x18\x03 \x01(\x03R\bsearched\x12\x16\n" +
+	"\x06binary\x18\x04 \x01(\x03R\x06binary\x12\x1e\n" +
+	"\n" +
+	"unreadable\x18\x05 \x01(\x03R\n" +
+	"unreadable\x12&\n" +
+	"\x0fnext_page_token\x18\x06 \x01(\tR\rnextPageToken\"K\n" +
+	"\bGrepFile\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12+\n" +
+	"\x05lines\x18\x02 \x03(\v2\x15.sandgate.v1.GrepLineR\x05lines\"j\n" +
+	"\bGrepLine\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x03R\x06number\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x18\n" +
+	"\acontext\x18\x03 \x01(\bR\acontext\x12\x18\n" +
+	"\aclipped\x18\x04 \x01(\bR\aclipped\"\xc8\x01\n" +
+	"\vTreeRequest\x12&\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12\x1c\n" +
+	"\x04path\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x04path\x12\x1f\n" +
+	"\x05depth\x18\x03 \x01(\x05B\t\xbaH\x06\x1a\x04\x18@(\x00R\x05depth\x12+\n" +
+	"\vmax_entries\x18\x04 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xd0\x0f(\x00R\n" +
+	"maxEntries\x12%\n" +
+	"\x0einclude_hidden\x18\x05 \x01(\bR\rincludeHidden\"p\n" +
+	"\fTreeResponse\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x120\n" +
+	"\aentries\x18\x02 \x03(\v2\x16.sandgate.v1.TreeEntryR\aentries\x12\x1a\n" +
+	"\bunlisted\x18\x03 \x01(\x03R\bunlisted\"\xd7\x01\n" +
+	"\tTreeEntry\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05depth\x18\x02 \x01(\x05R\x05depth\x12)\n" +
+	"\x04type\x18\x03 \x01(\x0e2\x15.sandgate.v1.FileTypeR\x04type\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x03R\x04size\x12%\n" +
+	"\x0esymlink_target\x18\x05 \x01(\tR\rsymlinkTarget\x12\x1a\n" +
+	"\bunlisted\x18\x06 \x01(\x03R\bunlisted\x12\x1e\n" +
+	"\n" +
+	"unreadable\x18\a \x01(\bR\n" +
+	"unreadable\"\xa5\x01\n" +
+	"\vCopyRequest\x12&\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12\"\n" +
+	"\x06source\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80 R\x06source\x12,\n" +
+	"\vdestination\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80 R\vdestination\x12\x1c\n" +
+	"\toverwrite\x18\x04 \x01(\bR\toverwrite\"\xa1\x01\n" +
+	"\fCopyResponse\x12)\n" +
+	"\x04file\x18\x01 \x01(\v2\x15.sandgate.v1.FileInfoR\x04file\x12\x14\n" +
+	"\x05files\x18\x02 \x01(\x03R\x05files\x12 \n" +
+	"\vdirectories\x18\x03 \x01(\x03R\vdirectories\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\x12\x18\n" +
+	"\askipped\x18\x05 \x01(\x03R\askipped\"\xa4\x01\n" +
+	"\vHashRequest\x12&\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12)\n" +
+	"\x05paths\x18\x02 \x03(\tB\x13\xbaH\x10\x92\x01\r\b\x01\x10d\"\ar\x05\x10\x01(\x80 R\x05paths\x12B\n" +
+	"\talgorithm\x18\x03 \x01(\x0e2\x1a.sandgate.v1.HashAlgorithmB\b\xbaH\x05\x82\x01\x02\x10\x01R\talgorithm\";\n" +
+	"\fHashResponse\x12+\n" +
+	"\x05files\x18\x01 \x03(\v2\x15.sandgate.v1.FileHashR\x05files\"F\n" +
+	"\bFileHash\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\tR\x04hash\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\"\x9c\x02\n" +
+	"\vDiffRequest\x12&\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12\x1e\n" +
+	"\x04path\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80 R\x04path\x12+\n" +
+	"\n" +
+	"other_path\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80 H\x00R\totherPath\x12 \n" +
+	"\x04text\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05(\x80\x80\x80\x02H\x00R\x04text\x123\n" +
+	"\rcontext_lines\x18\x05 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00H\x01R\fcontextLines\x88\x01\x01\x12\x1f\n" +
+	"\x06offset\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x06offsetB\x0e\n" +
+	"\x05other\x12\x05\xbaH\x02\b\x01B\x10\n" +
+	"\x0e_context_lines\"\xc0\x01\n" +
+	"\fDiffResponse\x12\x14\n" +
+	"\x05equal\x18\x01 \x01(\bR\x05equal\x12\x16\n" +
+	"\x06binary\x18\x02 \x01(\bR\x06binary\x12\x12\n" +
+	"\x04diff\x18\x03 \x01(\tR\x04diff\x12\x14\n" +
+	"\x05added\x18\x04 \x01(\x03R\x05added\x12\x18\n" +
+	"\aremoved\x18\x05 \x01(\x03R\aremoved\x12\x1d\n" +
+	"\n" +
+	"total_size\x18\x06 \x01(\x03R\ttotalSize\x12\x1f\n" +
+	"\vnext_offset\x18\a \x01(\x03R\n" +
+	"nextOffset\"\x91\x01\n" +
+	"\fPatchRequest\x12&\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12\"\n" +
+	"\x05patch\x18\x02 \x01(\tB\f\xbaH\tr\a\x10\x01(\x80\x80\x80\x02R\x05patch\x12\x1c\n" +
+	"\x04path\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x04path\x12\x17\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"X\n" +
+	"\rPatchResponse\x12.\n" +
+	"\x05files\x18\x01 \x03(\v2\x18.sandgate.v1.PatchedFileR\x05files\x12\x17\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\"\xb2\x01\n" +
+	"\vPatchedFile\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12/\n" +
+	"\x06change\x18\x02 \x01(\x0e2\x17.sandgate.v1.ChangeTypeR\x06change\x12\x14\n" +
+	"\x05added\x18\x03 \x01(\x03R\x05added\x12\x18\n" +
+	"\aremoved\x18\x04 \x01(\x03R\aremoved\x12.\n" +
+	"\x05hunks\x18\x05 \x03(\v2\x18.sandgate.v1.PatchedHunkR\x05hunks\"7\n" +
+	"\vPatchedHunk\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\x03R\x04line\x12\x14\n" +
+	"\x05shift\x18\x02 \x01(\x03R\x05shift*~\n" +
 	"\bFileType\x12\x19\n" +
 	"\x15FILE_TYPE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eFILE_TYPE_FILE\x10\x01\x12\x17\n" +
@@ -2448,7 +4283,13 @@ const file_sandgate_v1_file_proto_rawDesc = "" +
 	"\x11CHANGE_TYPE_WRITE\x10\x02\x12\x16\n" +
 	"\x12CHANGE_TYPE_REMOVE\x10\x03\x12\x16\n" +
 	"\x12CHANGE_TYPE_RENAME\x10\x04\x12\x1a\n" +
-	"\x16CHANGE_TYPE_ATTRIBUTES\x10\x052\xe4\b\n" +
+	"\x16CHANGE_TYPE_ATTRIBUTES\x10\x05*\x96\x01\n" +
+	"\rHashAlgorithm\x12\x1e\n" +
+	"\x1aHASH_ALGORITHM_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15HASH_ALGORITHM_SHA256\x10\x01\x12\x19\n" +
+	"\x15HASH_ALGORITHM_SHA512\x10\x02\x12\x17\n" +
+	"\x13HASH_ALGORITHM_SHA1\x10\x03\x12\x16\n" +
+	"\x12HASH_ALGORITHM_MD5\x10\x042\xce\r\n" +
 	"\vFileService\x12V\n" +
 	"\x04Read\x12\x18.sandgate.v1.ReadRequest\x1a\x19.sandgate.v1.ReadResponse\"\x19\xba\xe1\x18\x12\n" +
 	"\tfile_read\x1a\x05files\x90\x02\x01\x12Y\n" +
@@ -2468,7 +4309,22 @@ const file_sandgate_v1_file_proto_rawDesc = "" +
 	"\aMakeDir\x12\x1b.sandgate.v1.MakeDirRequest\x1a\x1c.sandgate.v1.MakeDirResponse\"\x1c\xba\xe1\x18\x18\n" +
 	"\rfile_make_dir\x10\x01\x1a\x05files\x12w\n" +
 	"\fReadDocument\x12 .sandgate.v1.ReadDocumentRequest\x1a!.sandgate.v1.ReadDocumentResponse\"\"\xba\xe1\x18\x1b\n" +
-	"\x12file_read_document\x1a\x05files\x90\x02\x01\x12M\n" +
+	"\x12file_read_document\x1a\x05files\x90\x02\x01\x12V\n" +
+	"\x04Glob\x12\x18.sandgate.v1.GlobRequest\x1a\x19.sandgate.v1.GlobResponse\"\x19\xba\xe1\x18\x12\n" +
+	"\tfile_glob\x1a\x05files\x90\x02\x01\x12V\n" +
+	"\x04Grep\x12\x18.sandgate.v1.GrepRequest\x1a\x19.sandgate.v1.GrepResponse\"\x19\xba\xe1\x18\x12\n" +
+	"\tfile_grep\x1a\x05files\x90\x02\x01\x12V\n" +
+	"\x04Tree\x12\x18.sandgate.v1.TreeRequest\x1a\x19.sandgate.v1.TreeResponse\"\x19\xba\xe1\x18\x12\n" +
+	"\tfile_tree\x1a\x05files\x90\x02\x01\x12U\n" +
+	"\x04Copy\x12\x18.sandgate.v1.CopyRequest\x1a\x19.sandgate.v1.CopyResponse\"\x18\xba\xe1\x18\x14\n" +
+	"\tfile_copy\x10\x01\x1a\x05files\x12V\n" +
+	"\x04Hash\x12\x18.sandgate.v1.HashRequest\x1a\x19.sandgate.v1.HashResponse\"\x19\xba\xe1\x18\x12\n" +
+	"\tfile_hash\x1a\x05files\x90\x02\x01\x12V\n" +
+	"\x04Diff\x12\x18.sandgate.v1.DiffRequest\x1a\x19.sandgate.v1.DiffResponse\"\x19\xba\xe1\x18\x12\n" +
+	"\tfile_diff\x1a\x05files\x90\x02\x01\x12Y\n" +
+	"\x05Patch\x12\x19.sandgate.v1.PatchRequest\x1a\x1a.sandgate.v1.PatchResponse\"\x19\xba\xe1\x18\x15\n" +
+	"\n" +
+	"file_patch\x10\x01\x1a\x05files\x12M\n" +
 	"\x05Watch\x12\x19.sandgate.v1.WatchRequest\x1a\x1a.sandgate.v1.WatchResponse\"\v\xba\xe1\x18\a\x1a\x05files0\x01\x12R\n" +
 	"\x06Upload\x12\x1a.sandgate.v1.UploadRequest\x1a\x1b.sandgate.v1.UploadResponse\"\r\xba\xe1\x18\t\x10\x01\x1a\x05files(\x01\x12V\n" +
 	"\bDownload\x12\x1c.sandgate.v1.DownloadRequest\x1a\x1d.sandgate.v1.DownloadResponse\"\v\xba\xe1\x18\a\x1a\x05files0\x01B\xa4\x01\n" +
@@ -2486,92 +4342,138 @@ func file_sandgate_v1_file_proto_rawDescGZIP() []byte {
 	return file_sandgate_v1_file_proto_rawDescData
 }
 
-var file_sandgate_v1_file_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sandgate_v1_file_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_sandgate_v1_file_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_sandgate_v1_file_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_sandgate_v1_file_proto_goTypes = []any{
 	(FileType)(0),                 // 0: sandgate.v1.FileType
 	(ChangeType)(0),               // 1: sandgate.v1.ChangeType
-	(*FileInfo)(nil),              // 2: sandgate.v1.FileInfo
-	(*ReadRequest)(nil),           // 3: sandgate.v1.ReadRequest
-	(*ReadResponse)(nil),          // 4: sandgate.v1.ReadResponse
-	(*WriteRequest)(nil),          // 5: sandgate.v1.WriteRequest
-	(*WriteResponse)(nil),         // 6: sandgate.v1.WriteResponse
-	(*EditRequest)(nil),           // 7: sandgate.v1.EditRequest
-	(*EditResponse)(nil),          // 8: sandgate.v1.EditResponse
-	(*ListFilesRequest)(nil),      // 9: sandgate.v1.ListFilesRequest
-	(*ListFilesResponse)(nil),     // 10: sandgate.v1.ListFilesResponse
-	(*StatRequest)(nil),           // 11: sandgate.v1.StatRequest
-	(*StatResponse)(nil),          // 12: sandgate.v1.StatResponse
-	(*MoveRequest)(nil),           // 13: sandgate.v1.MoveRequest
-	(*MoveResponse)(nil),          // 14: sandgate.v1.MoveResponse
-	(*RemoveRequest)(nil),         // 15: sandgate.v1.RemoveRequest
-	(*RemoveResponse)(nil),        // 16: sandgate.v1.RemoveResponse
-	(*MakeDirRequest)(nil),        // 17: sandgate.v1.MakeDirRequest
-	(*MakeDirResponse)(nil),       // 18: sandgate.v1.MakeDirResponse
-	(*WatchRequest)(nil),          // 19: sandgate.v1.WatchRequest
-	(*WatchResponse)(nil),         // 20: sandgate.v1.WatchResponse
-	(*WatchReady)(nil),            // 21: sandgate.v1.WatchReady
-	(*WatchOverflow)(nil),         // 22: sandgate.v1.WatchOverflow
-	(*FileChange)(nil),            // 23: sandgate.v1.FileChange
-	(*UploadRequest)(nil),         // 24: sandgate.v1.UploadRequest
-	(*UploadHeader)(nil),          // 25: sandgate.v1.UploadHeader
-	(*UploadResponse)(nil),        // 26: sandgate.v1.UploadResponse
-	(*DownloadRequest)(nil),       // 27: sandgate.v1.DownloadRequest
-	(*DownloadResponse)(nil),      // 28: sandgate.v1.DownloadResponse
-	(*ReadDocumentRequest)(nil),   // 29: sandgate.v1.ReadDocumentRequest
-	(*ReadDocumentResponse)(nil),  // 30: sandgate.v1.ReadDocumentResponse
-	(*DocumentPart)(nil),          // 31: sandgate.v1.DocumentPart
-	(*DocumentImage)(nil),         // 32: sandgate.v1.DocumentImage
-	nil,                           // 33: sandgate.v1.ReadDocumentResponse.PropertiesEntry
-	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
+	(HashAlgorithm)(0),            // 2: sandgate.v1.HashAlgorithm
+	(*FileInfo)(nil),              // 3: sandgate.v1.FileInfo
+	(*ReadRequest)(nil),           // 4: sandgate.v1.ReadRequest
+	(*ReadResponse)(nil),          // 5: sandgate.v1.ReadResponse
+	(*WriteRequest)(nil),          // 6: sandgate.v1.WriteRequest
+	(*WriteResponse)(nil),         // 7: sandgate.v1.WriteResponse
+	(*EditRequest)(nil),           // 8: sandgate.v1.EditRequest
+	(*EditResponse)(nil),          // 9: sandgate.v1.EditResponse
+	(*ListFilesRequest)(nil),      // 10: sandgate.v1.ListFilesRequest
+	(*ListFilesResponse)(nil),     // 11: sandgate.v1.ListFilesResponse
+	(*StatRequest)(nil),           // 12: sandgate.v1.StatRequest
+	(*StatResponse)(nil),          // 13: sandgate.v1.StatResponse
+	(*MoveRequest)(nil),           // 14: sandgate.v1.MoveRequest
+	(*MoveResponse)(nil),          // 15: sandgate.v1.MoveResponse
+	(*RemoveRequest)(nil),         // 16: sandgate.v1.RemoveRequest
+	(*RemoveResponse)(nil),        // 17: sandgate.v1.RemoveResponse
+	(*MakeDirRequest)(nil),        // 18: sandgate.v1.MakeDirRequest
+	(*MakeDirResponse)(nil),       // 19: sandgate.v1.MakeDirResponse
+	(*WatchRequest)(nil),          // 20: sandgate.v1.WatchRequest
+	(*WatchResponse)(nil),         // 21: sandgate.v1.WatchResponse
+	(*WatchReady)(nil),            // 22: sandgate.v1.WatchReady
+	(*WatchOverflow)(nil),         // 23: sandgate.v1.WatchOverflow
+	(*FileChange)(nil),            // 24: sandgate.v1.FileChange
+	(*UploadRequest)(nil),         // 25: sandgate.v1.UploadRequest
+	(*UploadHeader)(nil),          // 26: sandgate.v1.UploadHeader
+	(*UploadResponse)(nil),        // 27: sandgate.v1.UploadResponse
+	(*DownloadRequest)(nil),       // 28: sandgate.v1.DownloadRequest
+	(*DownloadResponse)(nil),      // 29: sandgate.v1.DownloadResponse
+	(*ReadDocumentRequest)(nil),   // 30: sandgate.v1.ReadDocumentRequest
+	(*ReadDocumentResponse)(nil),  // 31: sandgate.v1.ReadDocumentResponse
+	(*DocumentPart)(nil),          // 32: sandgate.v1.DocumentPart
+	(*DocumentImage)(nil),         // 33: sandgate.v1.DocumentImage
+	(*GlobRequest)(nil),           // 34: sandgate.v1.GlobRequest
+	(*GlobResponse)(nil),          // 35: sandgate.v1.GlobResponse
+	(*GrepRequest)(nil),           // 36: sandgate.v1.GrepRequest
+	(*GrepResponse)(nil),          // 37: sandgate.v1.GrepResponse
+	(*GrepFile)(nil),              // 38: sandgate.v1.GrepFile
+	(*GrepLine)(nil),              // 39: sandgate.v1.GrepLine
+	(*TreeRequest)(nil),           // 40: sandgate.v1.TreeRequest
+	(*TreeResponse)(nil),          // 41: sandgate.v1.TreeResponse
+	(*TreeEntry)(nil),             // 42: sandgate.v1.TreeEntry
+	(*CopyRequest)(nil),           // 43: sandgate.v1.CopyRequest
+	(*CopyResponse)(nil),          // 44: sandgate.v1.CopyResponse
+	(*HashRequest)(nil),           // 45: sandgate.v1.HashRequest
+	(*HashResponse)(nil),          // 46: sandgate.v1.HashResponse
+	(*FileHash)(nil),              // 47: sandgate.v1.FileHash
+	(*DiffRequest)(nil),           // 48: sandgate.v1.DiffRequest
+	(*DiffResponse)(nil),          // 49: sandgate.v1.DiffResponse
+	(*PatchRequest)(nil),          // 50: sandgate.v1.PatchRequest
+	(*PatchResponse)(nil),         // 51: sandgate.v1.PatchResponse
+	(*PatchedFile)(nil),           // 52: sandgate.v1.PatchedFile
+	(*PatchedHunk)(nil),           // 53: sandgate.v1.PatchedHunk
+	nil,                           // 54: sandgate.v1.ReadDocumentResponse.PropertiesEntry
+	(*timestamppb.Timestamp)(nil), // 55: google.protobuf.Timestamp
 }
 var file_sandgate_v1_file_proto_depIdxs = []int32{
 	0,  // 0: sandgate.v1.FileInfo.type:type_name -> sandgate.v1.FileType
-	34, // 1: sandgate.v1.FileInfo.modified_at:type_name -> google.protobuf.Timestamp
-	2,  // 2: sandgate.v1.WriteResponse.file:type_name -> sandgate.v1.FileInfo
-	2,  // 3: sandgate.v1.EditResponse.file:type_name -> sandgate.v1.FileInfo
-	2,  // 4: sandgate.v1.ListFilesResponse.files:type_name -> sandgate.v1.FileInfo
-	2,  // 5: sandgate.v1.StatResponse.file:type_name -> sandgate.v1.FileInfo
-	2,  // 6: sandgate.v1.MoveResponse.file:type_name -> sandgate.v1.FileInfo
-	2,  // 7: sandgate.v1.MakeDirResponse.file:type_name -> sandgate.v1.FileInfo
-	21, // 8: sandgate.v1.WatchResponse.ready:type_name -> sandgate.v1.WatchReady
-	23, // 9: sandgate.v1.WatchResponse.change:type_name -> sandgate.v1.FileChange
-	22, // 10: sandgate.v1.WatchResponse.overflow:type_name -> sandgate.v1.WatchOverflow
+	55, // 1: sandgate.v1.FileInfo.modified_at:type_name -> google.protobuf.Timestamp
+	3,  // 2: sandgate.v1.WriteResponse.file:type_name -> sandgate.v1.FileInfo
+	3,  // 3: sandgate.v1.EditResponse.file:type_name -> sandgate.v1.FileInfo
+	3,  // 4: sandgate.v1.ListFilesResponse.files:type_name -> sandgate.v1.FileInfo
+	3,  // 5: sandgate.v1.StatResponse.file:type_name -> sandgate.v1.FileInfo
+	3,  // 6: sandgate.v1.MoveResponse.file:type_name -> sandgate.v1.FileInfo
+	3,  // 7: sandgate.v1.MakeDirResponse.file:type_name -> sandgate.v1.FileInfo
+	22, // 8: sandgate.v1.WatchResponse.ready:type_name -> sandgate.v1.WatchReady
+	24, // 9: sandgate.v1.WatchResponse.change:type_name -> sandgate.v1.FileChange
+	23, // 10: sandgate.v1.WatchResponse.overflow:type_name -> sandgate.v1.WatchOverflow
 	1,  // 11: sandgate.v1.FileChange.type:type_name -> sandgate.v1.ChangeType
-	25, // 12: sandgate.v1.UploadRequest.header:type_name -> sandgate.v1.UploadHeader
-	2,  // 13: sandgate.v1.UploadResponse.file:type_name -> sandgate.v1.FileInfo
-	33, // 14: sandgate.v1.ReadDocumentResponse.properties:type_name -> sandgate.v1.ReadDocumentResponse.PropertiesEntry
-	31, // 15: sandgate.v1.ReadDocumentResponse.parts:type_name -> sandgate.v1.DocumentPart
-	32, // 16: sandgate.v1.ReadDocumentResponse.images:type_name -> sandgate.v1.DocumentImage
-	3,  // 17: sandgate.v1.FileService.Read:input_type -> sandgate.v1.ReadRequest
-	5,  // 18: sandgate.v1.FileService.Write:input_type -> sandgate.v1.WriteRequest
-	7,  // 19: sandgate.v1.FileService.Edit:input_type -> sandgate.v1.EditRequest
-	9,  // 20: sandgate.v1.FileService.ListFiles:input_type -> sandgate.v1.ListFilesRequest
-	11, // 21: sandgate.v1.FileService.Stat:input_type -> sandgate.v1.StatRequest
-	13, // 22: sandgate.v1.FileService.Move:input_type -> sandgate.v1.MoveRequest
-	15, // 23: sandgate.v1.FileService.Remove:input_type -> sandgate.v1.RemoveRequest
-	17, // 24: sandgate.v1.FileService.MakeDir:input_type -> sandgate.v1.MakeDirRequest
-	29, // 25: sandgate.v1.FileService.ReadDocument:input_type -> sandgate.v1.ReadDocumentRequest
-	19, // 26: sandgate.v1.FileService.Watch:input_type -> sandgate.v1.WatchRequest
-	24, // 27: sandgate.v1.FileService.Upload:input_type -> sandgate.v1.UploadRequest
-	27, // 28: sandgate.v1.FileService.Download:input_type -> sandgate.v1.DownloadRequest
-	4,  // 29: sandgate.v1.FileService.Read:output_type -> sandgate.v1.ReadResponse
-	6,  // 30: sandgate.v1.FileService.Write:output_type -> sandgate.v1.WriteResponse
-	8,  // 31: sandgate.v1.FileService.Edit:output_type -> sandgate.v1.EditResponse
-	10, // 32: sandgate.v1.FileService.ListFiles:output_type -> sandgate.v1.ListFilesResponse
-	12, // 33: sandgate.v1.FileService.Stat:output_type -> sandgate.v1.StatResponse
-	14, // 34: sandgate.v1.FileService.Move:output_type -> sandgate.v1.MoveResponse
-	16, // 35: sandgate.v1.FileService.Remove:output_type -> sandgate.v1.RemoveResponse
-	18, // 36: sandgate.v1.FileService.MakeDir:output_type -> sandgate.v1.MakeDirResponse
-	30, // 37: sandgate.v1.FileService.ReadDocument:output_type -> sandgate.v1.ReadDocumentResponse
-	20, // 38: sandgate.v1.FileService.Watch:output_type -> sandgate.v1.WatchResponse
-	26, // 39: sandgate.v1.FileService.Upload:output_type -> sandgate.v1.UploadResponse
-	28, // 40: sandgate.v1.FileService.Download:output_type -> sandgate.v1.DownloadResponse
-	29, // [29:41] is the sub-list for method output_type
-	17, // [17:29] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	26, // 12: sandgate.v1.UploadRequest.header:type_name -> sandgate.v1.UploadHeader
+	3,  // 13: sandgate.v1.UploadResponse.file:type_name -> sandgate.v1.FileInfo
+	54, // 14: sandgate.v1.ReadDocumentResponse.properties:type_name -> sandgate.v1.ReadDocumentResponse.PropertiesEntry
+	32, // 15: sandgate.v1.ReadDocumentResponse.parts:type_name -> sandgate.v1.DocumentPart
+	33, // 16: sandgate.v1.ReadDocumentResponse.images:type_name -> sandgate.v1.DocumentImage
+	3,  // 17: sandgate.v1.GlobResponse.files:type_name -> sandgate.v1.FileInfo
+	38, // 18: sandgate.v1.GrepResponse.files:type_name -> sandgate.v1.GrepFile
+	39, // 19: sandgate.v1.GrepFile.lines:type_name -> sandgate.v1.GrepLine
+	42, // 20: sandgate.v1.TreeResponse.entries:type_name -> sandgate.v1.TreeEntry
+	0,  // 21: sandgate.v1.TreeEntry.type:type_name -> sandgate.v1.FileType
+	3,  // 22: sandgate.v1.CopyResponse.file:type_name -> sandgate.v1.FileInfo
+	2,  // 23: sandgate.v1.HashRequest.algorithm:type_name -> sandgate.v1.HashAlgorithm
+	47, // 24: sandgate.v1.HashResponse.files:type_name -> sandgate.v1.FileHash
+	52, // 25: sandgate.v1.PatchResponse.files:type_name -> sandgate.v1.PatchedFile
+	1,  // 26: sandgate.v1.PatchedFile.change:type_name -> sandgate.v1.ChangeType
+	53, // 27: sandgate.v1.PatchedFile.hunks:type_name -> sandgate.v1.PatchedHunk
+	4,  // 28: sandgate.v1.FileService.Read:input_type -> sandgate.v1.ReadRequest
+	6,  // 29: sandgate.v1.FileService.Write:input_type -> sandgate.v1.WriteRequest
+	8,  // 30: sandgate.v1.FileService.Edit:input_type -> sandgate.v1.EditRequest
+	10, // 31: sandgate.v1.FileService.ListFiles:input_type -> sandgate.v1.ListFilesRequest
+	12, // 32: sandgate.v1.FileService.Stat:input_type -> sandgate.v1.StatRequest
+	14, // 33: sandgate.v1.FileService.Move:input_type -> sandgate.v1.MoveRequest
+	16, // 34: sandgate.v1.FileService.Remove:input_type -> sandgate.v1.RemoveRequest
+	18, // 35: sandgate.v1.FileService.MakeDir:input_type -> sandgate.v1.MakeDirRequest
+	30, // 36: sandgate.v1.FileService.ReadDocument:input_type -> sandgate.v1.ReadDocumentRequest
+	34, // 37: sandgate.v1.FileService.Glob:input_type -> sandgate.v1.GlobRequest
+	36, // 38: sandgate.v1.FileService.Grep:input_type -> sandgate.v1.GrepRequest
+	40, // 39: sandgate.v1.FileService.Tree:input_type -> sandgate.v1.TreeRequest
+	43, // 40: sandgate.v1.FileService.Copy:input_type -> sandgate.v1.CopyRequest
+	45, // 41: sandgate.v1.FileService.Hash:input_type -> sandgate.v1.HashRequest
+	48, // 42: sandgate.v1.FileService.Diff:input_type -> sandgate.v1.DiffRequest
+	50, // 43: sandgate.v1.FileService.Patch:input_type -> sandgate.v1.PatchRequest
+	20, // 44: sandgate.v1.FileService.Watch:input_type -> sandgate.v1.WatchRequest
+	25, // 45: sandgate.v1.FileService.Upload:input_type -> sandgate.v1.UploadRequest
+	28, // 46: sandgate.v1.FileService.Download:input_type -> sandgate.v1.DownloadRequest
+	5,  // 47: sandgate.v1.FileService.Read:output_type -> sandgate.v1.ReadResponse
+	7,  // 48: sandgate.v1.FileService.Write:output_type -> sandgate.v1.WriteResponse
+	9,  // 49: sandgate.v1.FileService.Edit:output_type -> sandgate.v1.EditResponse
+	11, // 50: sandgate.v1.FileService.ListFiles:output_type -> sandgate.v1.ListFilesResponse
+	13, // 51: sandgate.v1.FileService.Stat:output_type -> sandgate.v1.StatResponse
+	15, // 52: sandgate.v1.FileService.Move:output_type -> sandgate.v1.MoveResponse
+	17, // 53: sandgate.v1.FileService.Remove:output_type -> sandgate.v1.RemoveResponse
+	19, // 54: sandgate.v1.FileService.MakeDir:output_type -> sandgate.v1.MakeDirResponse
+	31, // 55: sandgate.v1.FileService.ReadDocument:output_type -> sandgate.v1.ReadDocumentResponse
+	35, // 56: sandgate.v1.FileService.Glob:output_type -> sandgate.v1.GlobResponse
+	37, // 57: sandgate.v1.FileService.Grep:output_type -> sandgate.v1.GrepResponse
+	41, // 58: sandgate.v1.FileService.Tree:output_type -> sandgate.v1.TreeResponse
+	44, // 59: sandgate.v1.FileService.Copy:output_type -> sandgate.v1.CopyResponse
+	46, // 60: sandgate.v1.FileService.Hash:output_type -> sandgate.v1.HashResponse
+	49, // 61: sandgate.v1.FileService.Diff:output_type -> sandgate.v1.DiffResponse
+	51, // 62: sandgate.v1.FileService.Patch:output_type -> sandgate.v1.PatchResponse
+	21, // 63: sandgate.v1.FileService.Watch:output_type -> sandgate.v1.WatchResponse
+	27, // 64: sandgate.v1.FileService.Upload:output_type -> sandgate.v1.UploadResponse
+	29, // 65: sandgate.v1.FileService.Download:output_type -> sandgate.v1.DownloadResponse
+	47, // [47:66] is the sub-list for method output_type
+	28, // [28:47] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_sandgate_v1_file_proto_init() }
@@ -2597,13 +4499,17 @@ func file_sandgate_v1_file_proto_init() {
 		(*UploadRequest_Header)(nil),
 		(*UploadRequest_Data)(nil),
 	}
+	file_sandgate_v1_file_proto_msgTypes[45].OneofWrappers = []any{
+		(*DiffRequest_OtherPath)(nil),
+		(*DiffRequest_Text)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sandgate_v1_file_proto_rawDesc), len(file_sandgate_v1_file_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   32,
+			NumEnums:      3,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

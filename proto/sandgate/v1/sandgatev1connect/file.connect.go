@@ -52,6 +52,20 @@ const (
 	// FileServiceReadDocumentProcedure is the fully-qualified name of the FileService's ReadDocument
 	// RPC.
 	FileServiceReadDocumentProcedure = "/sandgate.v1.FileService/ReadDocument"
+	// FileServiceGlobProcedure is the fully-qualified name of the FileService's Glob RPC.
+	FileServiceGlobProcedure = "/sandgate.v1.FileService/Glob"
+	// FileServiceGrepProcedure is the fully-qualified name of the FileService's Grep RPC.
+	FileServiceGrepProcedure = "/sandgate.v1.FileService/Grep"
+	// FileServiceTreeProcedure is the fully-qualified name of the FileService's Tree RPC.
+	FileServiceTreeProcedure = "/sandgate.v1.FileService/Tree"
+	// FileServiceCopyProcedure is the fully-qualified name of the FileService's Copy RPC.
+	FileServiceCopyProcedure = "/sandgate.v1.FileService/Copy"
+	// FileServiceHashProcedure is the fully-qualified name of the FileService's Hash RPC.
+	FileServiceHashProcedure = "/sandgate.v1.FileService/Hash"
+	// FileServiceDiffProcedure is the fully-qualified name of the FileService's Diff RPC.
+	FileServiceDiffProcedure = "/sandgate.v1.FileService/Diff"
+	// FileServicePatchProcedure is the fully-qualified name of the FileService's Patch RPC.
+	FileServicePatchProcedure = "/sandgate.v1.FileService/Patch"
 	// FileServiceWatchProcedure is the fully-qualified name of the FileService's Watch RPC.
 	FileServiceWatchProcedure = "/sandgate.v1.FileService/Watch"
 	// FileServiceUploadProcedure is the fully-qualified name of the FileService's Upload RPC.
@@ -62,7 +76,7 @@ const (
 
 // FileServiceClient is a client for the sandgate.v1.FileService service.
 type FileServiceClient interface {
-	// Reads a file, or a range of it. Text comes back as text, anything else as bytes.
+	// Reads a file, or a range of its lines or bytes. Text comes back as text, anything else as bytes.
 	Read(context.Context, *v1.ReadRequest) (*v1.ReadResponse, error)
 	// Writes a file, making the directories above it. The old content is replaced as a whole or not
 	// at all.
@@ -86,6 +100,30 @@ type FileServiceClient interface {
 	// search it. Errors: FailedPrecondition (it is damaged, encrypted, larger than 64 MiB, or of a format that
 	// nothing reads), ResourceExhausted (reading it takes more than a minute or 512 MiB).
 	ReadDocument(context.Context, *v1.ReadDocumentRequest) (*v1.ReadDocumentResponse, error)
+	// Finds files and directories by a pattern: `*`, `?`, `[a-z]` and `{a,b}` within a name, `**` for any
+	// number of directories, such as `**/*.{ts,tsx}`. Sorted by path, in pages. Symbolic links are not
+	// followed. Errors: InvalidArgument (the pattern).
+	Glob(context.Context, *v1.GlobRequest) (*v1.GlobResponse, error)
+	// Searches the lines of a file, or of all files in a directory, for a regular expression (RE2) or a
+	// text. Binary files are left out, and symbolic links not followed. A reply is a page: it ends after some
+	// matches, 40 KiB of text or 5 s of search. Errors: InvalidArgument (the pattern).
+	Grep(context.Context, *v1.GrepRequest) (*v1.GrepResponse, error)
+	// Shows a directory as a tree, with sizes and with how much is left out.
+	Tree(context.Context, *v1.TreeRequest) (*v1.TreeResponse, error)
+	// Copies a file, or a directory with everything in it, as a whole or not at all. Symbolic links are copied
+	// as links. Errors: AlreadyExists, InvalidArgument (a directory into itself, a file onto itself),
+	// FailedPrecondition (more than 100,000 files, or 128 directories deep).
+	Copy(context.Context, *v1.CopyRequest) (*v1.CopyResponse, error)
+	// Tells the hashes of files, 16 GiB of them at most.
+	Hash(context.Context, *v1.HashRequest) (*v1.HashResponse, error)
+	// Tells how a text file differs from another, or from a text, as a unified diff. Errors: FailedPrecondition
+	// (a text has more than 4 MiB or 200,000 lines).
+	Diff(context.Context, *v1.DiffRequest) (*v1.DiffResponse, error)
+	// Applies a unified diff to text files, as a whole or not at all: it changes, creates (`--- /dev/null`) and
+	// deletes (`+++ /dev/null`) files. The old lines of a hunk must be in the file exactly as given, at the
+	// line it names or in one other place. Errors: InvalidArgument (it is no unified diff),
+	// FailedPrecondition (a hunk does not fit; nothing is changed then).
+	Patch(context.Context, *v1.PatchRequest) (*v1.PatchResponse, error)
 	// Watch streams the changes in a directory until the caller leaves. The first event is `ready`:
 	// what happens after it is seen. Errors: ResourceExhausted (16 watches are
 	// set, or a recursive one has more than 1,024 directories).
@@ -166,6 +204,53 @@ func NewFileServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		glob: connect.NewClient[v1.GlobRequest, v1.GlobResponse](
+			httpClient,
+			baseURL+FileServiceGlobProcedure,
+			connect.WithSchema(fileServiceMethods.ByName("Glob")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		grep: connect.NewClient[v1.GrepRequest, v1.GrepResponse](
+			httpClient,
+			baseURL+FileServiceGrepProcedure,
+			connect.WithSchema(fileServiceMethods.ByName("Grep")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		tree: connect.NewClient[v1.TreeRequest, v1.TreeResponse](
+			httpClient,
+			baseURL+FileServiceTreeProcedure,
+			connect.WithSchema(fileServiceMethods.ByName("Tree")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		copy: connect.NewClient[v1.CopyRequest, v1.CopyResponse](
+			httpClient,
+			baseURL+FileServiceCopyProcedure,
+			connect.WithSchema(fileServiceMethods.ByName("Copy")),
+			connect.WithClientOptions(opts...),
+		),
+		hash: connect.NewClient[v1.HashRequest, v1.HashResponse](
+			httpClient,
+			baseURL+FileServiceHashProcedure,
+			connect.WithSchema(fileServiceMethods.ByName("Hash")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		diff: connect.NewClient[v1.DiffRequest, v1.DiffResponse](
+			httpClient,
+			baseURL+FileServiceDiffProcedure,
+			connect.WithSchema(fileServiceMethods.ByName("Diff")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		patch: connect.NewClient[v1.PatchRequest, v1.PatchResponse](
+			httpClient,
+			baseURL+FileServicePatchProcedure,
+			connect.WithSchema(fileServiceMethods.ByName("Patch")),
+			connect.WithClientOptions(opts...),
+		),
 		watch: connect.NewClient[v1.WatchRequest, v1.WatchResponse](
 			httpClient,
 			baseURL+FileServiceWatchProcedure,
@@ -198,6 +283,13 @@ type fileServiceClient struct {
 	remove       *connect.Client[v1.RemoveRequest, v1.RemoveResponse]
 	makeDir      *connect.Client[v1.MakeDirRequest, v1.MakeDirResponse]
 	readDocument *connect.Client[v1.ReadDocumentRequest, v1.ReadDocumentResponse]
+	glob         *connect.Client[v1.GlobRequest, v1.GlobResponse]
+	grep         *connect.Client[v1.GrepRequest, v1.GrepResponse]
+	tree         *connect.Client[v1.TreeRequest, v1.TreeResponse]
+	copy         *connect.Client[v1.CopyRequest, v1.CopyResponse]
+	hash         *connect.Client[v1.HashRequest, v1.HashResponse]
+	diff         *connect.Client[v1.DiffRequest, v1.DiffResponse]
+	patch        *connect.Client[v1.PatchRequest, v1.PatchResponse]
 	watch        *connect.Client[v1.WatchRequest, v1.WatchResponse]
 	upload       *connect.Client[v1.UploadRequest, v1.UploadResponse]
 	download     *connect.Client[v1.DownloadRequest, v1.DownloadResponse]
@@ -284,6 +376,69 @@ func (c *fileServiceClient) ReadDocument(ctx context.Context, req *v1.ReadDocume
 	return nil, err
 }
 
+// Glob calls sandgate.v1.FileService.Glob.
+func (c *fileServiceClient) Glob(ctx context.Context, req *v1.GlobRequest) (*v1.GlobResponse, error) {
+	response, err := c.glob.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Grep calls sandgate.v1.FileService.Grep.
+func (c *fileServiceClient) Grep(ctx context.Context, req *v1.GrepRequest) (*v1.GrepResponse, error) {
+	response, err := c.grep.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Tree calls sandgate.v1.FileService.Tree.
+func (c *fileServiceClient) Tree(ctx context.Context, req *v1.TreeRequest) (*v1.TreeResponse, error) {
+	response, err := c.tree.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Copy calls sandgate.v1.FileService.Copy.
+func (c *fileServiceClient) Copy(ctx context.Context, req *v1.CopyRequest) (*v1.CopyResponse, error) {
+	response, err := c.copy.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Hash calls sandgate.v1.FileService.Hash.
+func (c *fileServiceClient) Hash(ctx context.Context, req *v1.HashRequest) (*v1.HashResponse, error) {
+	response, err := c.hash.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Diff calls sandgate.v1.FileService.Diff.
+func (c *fileServiceClient) Diff(ctx context.Context, req *v1.DiffRequest) (*v1.DiffResponse, error) {
+	response, err := c.diff.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Patch calls sandgate.v1.FileService.Patch.
+func (c *fileServiceClient) Patch(ctx context.Context, req *v1.PatchRequest) (*v1.PatchResponse, error) {
+	response, err := c.patch.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Watch calls sandgate.v1.FileService.Watch.
 func (c *fileServiceClient) Watch(ctx context.Context, req *v1.WatchRequest) (*connect.ServerStreamForClient[v1.WatchResponse], error) {
 	return c.watch.CallServerStream(ctx, connect.NewRequest(req))
@@ -301,7 +456,7 @@ func (c *fileServiceClient) Download(ctx context.Context, req *v1.DownloadReques
 
 // FileServiceHandler is an implementation of the sandgate.v1.FileService service.
 type FileServiceHandler interface {
-	// Reads a file, or a range of it. Text comes back as text, anything else as bytes.
+	// Reads a file, or a range of its lines or bytes. Text comes back as text, anything else as bytes.
 	Read(context.Context, *v1.ReadRequest) (*v1.ReadResponse, error)
 	// Writes a file, making the directories above it. The old content is replaced as a whole or not
 	// at all.
@@ -325,6 +480,30 @@ type FileServiceHandler interface {
 	// search it. Errors: FailedPrecondition (it is damaged, encrypted, larger than 64 MiB, or of a format that
 	// nothing reads), ResourceExhausted (reading it takes more than a minute or 512 MiB).
 	ReadDocument(context.Context, *v1.ReadDocumentRequest) (*v1.ReadDocumentResponse, error)
+	// Finds files and directories by a pattern: `*`, `?`, `[a-z]` and `{a,b}` within a name, `**` for any
+	// number of directories, such as `**/*.{ts,tsx}`. Sorted by path, in pages. Symbolic links are not
+	// followed. Errors: InvalidArgument (the pattern).
+	Glob(context.Context, *v1.GlobRequest) (*v1.GlobResponse, error)
+	// Searches the lines of a file, or of all files in a directory, for a regular expression (RE2) or a
+	// text. Binary files are left out, and symbolic links not followed. A reply is a page: it ends after some
+	// matches, 40 KiB of text or 5 s of search. Errors: InvalidArgument (the pattern).
+	Grep(context.Context, *v1.GrepRequest) (*v1.GrepResponse, error)
+	// Shows a directory as a tree, with sizes and with how much is left out.
+	Tree(context.Context, *v1.TreeRequest) (*v1.TreeResponse, error)
+	// Copies a file, or a directory with everything in it, as a whole or not at all. Symbolic links are copied
+	// as links. Errors: AlreadyExists, InvalidArgument (a directory into itself, a file onto itself),
+	// FailedPrecondition (more than 100,000 files, or 128 directories deep).
+	Copy(context.Context, *v1.CopyRequest) (*v1.CopyResponse, error)
+	// Tells the hashes of files, 16 GiB of them at most.
+	Hash(context.Context, *v1.HashRequest) (*v1.HashResponse, error)
+	// Tells how a text file differs from another, or from a text, as a unified diff. Errors: FailedPrecondition
+	// (a text has more than 4 MiB or 200,000 lines).
+	Diff(context.Context, *v1.DiffRequest) (*v1.DiffResponse, error)
+	// Applies a unified diff to text files, as a whole or not at all: it changes, creates (`--- /dev/null`) and
+	// deletes (`+++ /dev/null`) files. The old lines of a hunk must be in the file exactly as given, at the
+	// line it names or in one other place. Errors: InvalidArgument (it is no unified diff),
+	// FailedPrecondition (a hunk does not fit; nothing is changed then).
+	Patch(context.Context, *v1.PatchRequest) (*v1.PatchResponse, error)
 	// Watch streams the changes in a directory until the caller leaves. The first event is `ready`:
 	// what happens after it is seen. Errors: ResourceExhausted (16 watches are
 	// set, or a recursive one has more than 1,024 directories).
@@ -401,6 +580,53 @@ func NewFileServiceHandler(svc FileServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	fileServiceGlobHandler := connect.NewUnaryHandlerSimple(
+		FileServiceGlobProcedure,
+		svc.Glob,
+		connect.WithSchema(fileServiceMethods.ByName("Glob")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	fileServiceGrepHandler := connect.NewUnaryHandlerSimple(
+		FileServiceGrepProcedure,
+		svc.Grep,
+		connect.WithSchema(fileServiceMethods.ByName("Grep")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	fileServiceTreeHandler := connect.NewUnaryHandlerSimple(
+		FileServiceTreeProcedure,
+		svc.Tree,
+		connect.WithSchema(fileServiceMethods.ByName("Tree")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	fileServiceCopyHandler := connect.NewUnaryHandlerSimple(
+		FileServiceCopyProcedure,
+		svc.Copy,
+		connect.WithSchema(fileServiceMethods.ByName("Copy")),
+		connect.WithHandlerOptions(opts...),
+	)
+	fileServiceHashHandler := connect.NewUnaryHandlerSimple(
+		FileServiceHashProcedure,
+		svc.Hash,
+		connect.WithSchema(fileServiceMethods.ByName("Hash")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	fileServiceDiffHandler := connect.NewUnaryHandlerSimple(
+		FileServiceDiffProcedure,
+		svc.Diff,
+		connect.WithSchema(fileServiceMethods.ByName("Diff")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	fileServicePatchHandler := connect.NewUnaryHandlerSimple(
+		FileServicePatchProcedure,
+		svc.Patch,
+		connect.WithSchema(fileServiceMethods.ByName("Patch")),
+		connect.WithHandlerOptions(opts...),
+	)
 	fileServiceWatchHandler := connect.NewServerStreamHandlerSimple(
 		FileServiceWatchProcedure,
 		svc.Watch,
@@ -439,6 +665,20 @@ func NewFileServiceHandler(svc FileServiceHandler, opts ...connect.HandlerOption
 			fileServiceMakeDirHandler.ServeHTTP(w, r)
 		case FileServiceReadDocumentProcedure:
 			fileServiceReadDocumentHandler.ServeHTTP(w, r)
+		case FileServiceGlobProcedure:
+			fileServiceGlobHandler.ServeHTTP(w, r)
+		case FileServiceGrepProcedure:
+			fileServiceGrepHandler.ServeHTTP(w, r)
+		case FileServiceTreeProcedure:
+			fileServiceTreeHandler.ServeHTTP(w, r)
+		case FileServiceCopyProcedure:
+			fileServiceCopyHandler.ServeHTTP(w, r)
+		case FileServiceHashProcedure:
+			fileServiceHashHandler.ServeHTTP(w, r)
+		case FileServiceDiffProcedure:
+			fileServiceDiffHandler.ServeHTTP(w, r)
+		case FileServicePatchProcedure:
+			fileServicePatchHandler.ServeHTTP(w, r)
 		case FileServiceWatchProcedure:
 			fileServiceWatchHandler.ServeHTTP(w, r)
 		case FileServiceUploadProcedure:
@@ -488,6 +728,34 @@ func (UnimplementedFileServiceHandler) MakeDir(context.Context, *v1.MakeDirReque
 
 func (UnimplementedFileServiceHandler) ReadDocument(context.Context, *v1.ReadDocumentRequest) (*v1.ReadDocumentResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.ReadDocument is not implemented"))
+}
+
+func (UnimplementedFileServiceHandler) Glob(context.Context, *v1.GlobRequest) (*v1.GlobResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.Glob is not implemented"))
+}
+
+func (UnimplementedFileServiceHandler) Grep(context.Context, *v1.GrepRequest) (*v1.GrepResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.Grep is not implemented"))
+}
+
+func (UnimplementedFileServiceHandler) Tree(context.Context, *v1.TreeRequest) (*v1.TreeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.Tree is not implemented"))
+}
+
+func (UnimplementedFileServiceHandler) Copy(context.Context, *v1.CopyRequest) (*v1.CopyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.Copy is not implemented"))
+}
+
+func (UnimplementedFileServiceHandler) Hash(context.Context, *v1.HashRequest) (*v1.HashResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.Hash is not implemented"))
+}
+
+func (UnimplementedFileServiceHandler) Diff(context.Context, *v1.DiffRequest) (*v1.DiffResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.Diff is not implemented"))
+}
+
+func (UnimplementedFileServiceHandler) Patch(context.Context, *v1.PatchRequest) (*v1.PatchResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.Patch is not implemented"))
 }
 
 func (UnimplementedFileServiceHandler) Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error {

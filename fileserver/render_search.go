@@ -1,0 +1,226 @@
+package fileserver
+
+import (
+	"fmt"
+	"strings"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+)
+
+// workspace is what paths are relative to. Within it they are shown so, since that is shorter.
+const workspace = "/home/user/"
+
+// shortPath is a path in one line, as the tools take it.
+func shortPath(path string) string {
+	if short := strings.TrimPrefix(path, workspace); short != "" {
+		return oneLine(short)
+	}
+	return path
+}
+
+// linesContent shows lines of a file, with a line on how to go on where more remains.
+func linesContent(res *sandgatev1.ReadResponse) []*sandgatev1.Content {
+	text := res.GetText()
+	if len(res.GetData()) > 0 {
+		return dataContent(res.GetData(), res.GetNextOffset()-int64(len(res.GetData())), res)
+	}
+	of := ""
+	if res.GetTotalLines() > 0 {
+		of = fmt.Sprintf(" of %d", res.GetTotalLines())
+	}
+	if text == "" {
+		return textContent(fmt.Sprintf("[nothing: line %d%s is beyond the end]", res.GetStartLine(), of))
+	}
+	shown := head(text, maxText-notesText)
+	ends := int64(strings.Count(shown, "\n"))
+	first, next := res.GetStartLine(), res.GetNextLine()
+	if len(shown) < len(text) {
+		next = first + ends
+	}
+	whole := strings.HasSuffix(shown, "\n")
+	if !whole {
+		shown, ends = shown+"\n", ends+1
+	}
+	start := res.GetNextOffset() - int64(len(text))
+	if end := start + int64(len(head(text, maxText-notesText))); !whole && end < res.GetTotalSize() {
+		return textContent(fmt.Sprintf("%s[a part of line %d%s; to go on in it, read with offset=%d]", shown, first+ends-1, of, end))
+	}
+	switch {
+	case next > 0:
+		return textContent(fmt.Sprintf("%s[lines %d to %d%s; to go on, read with start_line=%d]", shown, first, first+ends-1, of, next))
+	case first > 1:
+		return textContent(fmt.Sprintf("%s[lines %d to %d%s, the end]", shown, first, first+ends-1, of))
+	default:
+		return textContent(text)
+	}
+}
+
+// globContent shows paths, one a line.
+func globContent(res *sandgatev1.GlobResponse) []*sandgatev1.Content {
+	var out strings.Builder
+	for i, info := range res.GetFiles() {
+		line := shortPath(info.GetPath())
+		if info.GetType() == sandgatev1.FileType_FILE_TYPE_DIRECTORY {
+			line += "/"
+		}
+		if out.Len()+len(line) > maxText-notesText {
+			fmt.Fprintf(&out, "[%d more paths of this page are not shown; use page_size=%d to see them page by page]", len(res.GetFiles())-i, i)
+			return textContent(out.String())
+		}
+		out.WriteString(line + "\n")
+	}
+	var notes []string
+	if len(res.GetFiles()) == 0 {
+		notes = append(notes, "nothing matches so far")
+		if res.GetNextPageToken() == "" {
+			notes = []string{"nothing matches"}
+		}
+	}
+	if res.GetUnreadable() > 0 {
+		notes = append(notes, fmt.Sprintf("%d directories could not be read", res.GetUnreadable()))
+	}
+	if token := res.GetNextPageToken(); token != "" {
+		notes = append(notes, fmt.Sprintf("to go on, use page_token=%q", token))
+	}
+	return textContent(strings.TrimSuffix(out.String()+noteLine(notes), "\n"))
+}
+
+// noteLine is what is said about a reply, in brackets, empty for nothing.
+func noteLine(notes []string) string {
+	if len(notes) == 0 {
+		return ""
+	}
+	return "[" + strings.Join(notes, "; ") + "]"
+}
+
+// grepContent shows matches by file, with the numbers of their lines, and how to go on.
+func grepContent(res *sandgatev1.GrepResponse) []*sandgatev1.Content {
+	var out strings.Builder
+	shown := 0
+	for _, file := range res.GetFiles() {
+		var part strings.Builder
+		part.WriteString(shortPath(file.GetPath()) + "\n")
+		before := int64(0)
+		matches := 0
+		for i, line := range file.GetLines() {
+			if i > 0 && line.GetNumber() > before+1 && hasContext(file) {
+				part.WriteString("--\n")
+			}
+			before = line.GetNumber()
+			part.WriteString(grepLine(line))
+			if !line.GetContext() {
+				matches++
+			}
+		}
+		if out.Len()+part.Len() > maxText-notesText {
+			fmt.Fprintf(&out, "[%d more matches of this page are not shown; use max_matches=%d to see them page by page]",
+				int(res.GetMatches())-shown, max(shown, 1))
+			return textContent(out.String())
+		}
+		out.WriteString(part.String())
+		shown += matches
+	}
+	notes := []string{fmt.Sprintf("%d matches in %d of %d files searched", res.GetMatches(), len(res.GetFiles()), res.GetSearched())}
+	if res.GetBinary() > 0 {
+		notes = append(notes, fmt.Sprintf("%d binary files left out", res.GetBinary()))
+	}
+	if res.GetUnreadable() > 0 {
+		notes = append(notes, fmt.Sprintf("%d could not be read", res.GetUnreadable()))
+	}
+	if token := res.GetNextPageToken(); token != "" {
+		notes = append(notes, fmt.Sprintf("to go on, use page_token=%q", token))
+	}
+	return textContent(out.String() + noteLine(notes))
+}
+
+// hasContext reports whether lines around matches are shown.
+func hasContext(file *sandgatev1.GrepFile) bool {
+	for _, line := range file.GetLines() {
+		if line.GetContext() {
+			return true
+		}
+	}
+	return false
+}
+
+// grepLine is a line as grep -n shows it.
+func grepLine(line *sandgatev1.GrepLine) string {
+	mark, end := ":", ""
+	if line.GetContext() {
+		mark = "-"
+	}
+	if line.GetClipped() {
+		end = " [clipped]"
+	}
+	return fmt.Sprintf("%d%s%s%s\n", line.GetNumber(), mark, keepTabs(line.GetText()), end)
+}
+
+// keepTabs is text in one line, in which tabs stay.
+func keepTabs(text string) string {
+	parts := strings.Split(text, "\t")
+	for i, part := range parts {
+		parts[i] = oneLine(part)
+	}
+	return strings.Join(parts, "\t")
+}
+
+// treeContent shows a tree by indentation. What is left out of a directory stands behind its name.
+func treeContent(res *sandgatev1.TreeResponse) []*sandgatev1.Content {
+	var out strings.Builder
+	left := res.GetUnlisted()
+	out.WriteString(strings.TrimSuffix(oneLine(res.GetPath()), "/") + "/" + unlisted(left) + "\n")
+	for i, entry := range res.GetEntries() {
+		line := strings.Repeat("  ", int(entry.GetDepth())) + treeLine(entry) + "\n"
+		if out.Len()+len(line) > maxText-notesText {
+			fmt.Fprintf(&out, "[%d more entries are not shown; use max_entries=%d, or the path of a directory]", len(res.GetEntries())-i, i)
+			return textContent(out.String())
+		}
+		out.WriteString(line)
+		left += entry.GetUnlisted()
+	}
+	if left > 0 {
+		out.WriteString("[for what is left out, use the path of its directory, or more depth and max_entries]")
+	}
+	return textContent(strings.TrimSuffix(out.String(), "\n"))
+}
+
+// treeLine is one entry of a tree.
+func treeLine(entry *sandgatev1.TreeEntry) string {
+	name := oneLine(entry.GetName())
+	switch entry.GetType() {
+	case sandgatev1.FileType_FILE_TYPE_DIRECTORY:
+		if entry.GetUnreadable() {
+			return name + "/ [cannot be read]"
+		}
+		return name + "/" + unlisted(entry.GetUnlisted())
+	case sandgatev1.FileType_FILE_TYPE_SYMLINK:
+		return name + " -> " + oneLine(entry.GetSymlinkTarget())
+	case sandgatev1.FileType_FILE_TYPE_FILE:
+		return name + " " + shortSize(entry.GetSize())
+	case sandgatev1.FileType_FILE_TYPE_OTHER, sandgatev1.FileType_FILE_TYPE_UNSPECIFIED:
+		return name + " [special]"
+	default:
+		return name + " [special]"
+	}
+}
+
+func unlisted(count int64) string {
+	if count == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" [%d more]", count)
+}
+
+// shortSize is a size in few characters.
+func shortSize(size int64) string {
+	const step = 1024
+	if size < step {
+		return fmt.Sprint(size)
+	}
+	value := float64(size)
+	unit := -1
+	for value >= step && unit < len("KMGTPE")-1 {
+		value, unit = value/step, unit+1
+	}
+	return fmt.Sprintf("%.1f%c", value, "KMGTPE"[unit])
+}

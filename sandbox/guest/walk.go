@@ -1,0 +1,254 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxWalkNames bounds the names that a walk holds, so that a directory of millions costs bounded memory
+	// and time.
+	maxWalkNames = 200_000
+	// maxWalkDepth bounds the directories that it holds open.
+	maxWalkDepth = 128
+	// walkSlice is how long a walk works as the user at once.
+	walkSlice = 50 * time.Millisecond
+)
+
+// walk goes through a directory in the order of the paths' bytes, with a directory before its entries. The
+// tree is the user's, whose code may change it at any time: it goes by descriptors, follows no symbolic link
+// and enters no view into the kernel. Its methods, but for close, must be called as the user.
+type walk struct {
+	guest *Guest
+	// root is the path of the directory.
+	root string
+	// after is the path behind which the walk begins; with and, at that path. Empty means everything.
+	after string
+	and   bool
+	// unreadable counts directories that were not entered: they may not be read, or lie too deep.
+	unreadable int64
+
+	levels []walkLevel
+	held   int
+	buf    []byte
+}
+
+// walkLevel is an open directory on the way, and the names in it that come next.
+type walkLevel struct {
+	directory
+	path  string
+	names []string
+}
+
+// walked is an entry that a walk came by.
+type walked struct {
+	in   directory // that it is in, open until the walk goes on
+	name string
+	path string
+	rel  string // the path below the root
+	stat unix.Stat_t
+	// err is why nothing is known of it but its name.
+	err error
+}
+
+// mode returns the type bits of an entry, zero if they are not known.
+func (w walked) mode() uint32 { return w.stat.Mode & unix.S_IFMT }
+
+// open opens a regular file that the walk has just come by. Neither a FIFO nor a device makes it wait, and a
+// symbolic link that took the file's place is not followed.
+func (w walked) open() (*os.File, error) {
+	fd, err := unix.Openat(int(w.in), w.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), w.path)
+	var stat unix.Stat_t
+	if err = unix.Fstat(fd, &stat); err == nil && stat.Mode&unix.S_IFMT != unix.S_IFREG {
+		err = unix.ENXIO // it was another when the walk came by
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// open opens the directory. Its errors are those of the path.
+func (w *walk) open() error {
+	d, err := w.guest.openDirectory(w.root, toRead)
+	if err != nil {
+		return err
+	}
+	w.buf = make([]byte, direntBuffer)
+	return w.push(d, w.root)
+}
+
+func (w *walk) push(d directory, path string) error {
+	names, err := w.names(d, path)
+	if err != nil {
+		d.close()
+		return err
+	}
+	w.held += len(names)
+	w.levels = append(w.levels, walkLevel{d, path, names})
+	return nil
+}
+
+// close closes what is open.
+func (w *walk) close() {
+	for _, level := range w.levels {
+		level.close()
+	}
+	w.levels = nil
+}
+
+// next returns the next entry, and false at the end. It does not enter directories by itself.
+func (w *walk) next() (walked, bool) {
+	for len(w.levels) > 0 {
+		here := &w.levels[len(w.levels)-1]
+		if len(here.names) == 0 {
+			here.close()
+			w.levels = w.levels[:len(w.levels)-1]
+			continue
+		}
+		name := here.names[0]
+		here.names = here.names[1:]
+		w.held--
+		e := walked{in: here.directory, name: name, path: strings.TrimSuffix(here.path, "/") + "/" + name}
+		e.rel = strings.TrimPrefix(strings.TrimPrefix(e.path, w.root), "/")
+		if w.skips(e.path) {
+			continue
+		}
+		if e.stat, e.err = e.in.statIn(name); errors.Is(e.err, unix.ENOENT) {
+			continue // it went meanwhile
+		}
+		return e, true
+	}
+	return walked{}, false
+}
+
+// skips reports whether a path was passed before, with everything below it.
+func (w *walk) skips(path string) bool {
+	return w.after != "" && path != w.after && !before(w.after, path) && !strings.HasPrefix(w.after, path+"/")
+}
+
+// fresh reports whether an entry comes behind the place where the walk begins. A directory on the way to that
+// place is walked through, and was told of before.
+func (w *walk) fresh(e walked) bool {
+	return w.after == "" || before(w.after, e.path) || w.and && e.path == w.after
+}
+
+// enter makes the walk go on in a directory that it has just come by, unless that went meanwhile, may not be
+// read, is a view into the kernel, or lies so deep that no call could name what is in it.
+func (w *walk) enter(e walked) error {
+	if len(w.levels) >= maxWalkDepth || len(e.path) >= unix.PathMax {
+		w.unreadable++
+		return nil
+	}
+	below, err := e.in.open(e.name)
+	if err != nil {
+		if !errors.Is(err, unix.ENOENT) {
+			w.unreadable++
+		}
+		return exhausted(err)
+	}
+	if refused := w.guest.checkDirectory(below, e.path); refused != nil {
+		below.close()
+		return exhausted(refused) // it is listed, and what is in it is no files
+	}
+	return w.push(below, e.path)
+}
+
+// names returns the sorted names in a directory.
+func (w *walk) names(d directory, path string) ([]string, error) {
+	var names []string
+	for {
+		more, err := d.read(w.buf)
+		if err != nil && !errors.Is(err, unix.ENOENT) { // which a removed directory says
+			return nil, err
+		}
+		if len(more) == 0 {
+			slices.Sort(names)
+			return names, nil
+		}
+		names = append(names, more...)
+		if w.held+len(names) > maxWalkNames {
+			return nil, fail(connect.CodeResourceExhausted, "DIRECTORY_TOO_LARGE", "list a smaller directory, or use the shell",
+				"%q holds more than %d entries", path, maxWalkNames)
+		}
+	}
+}
+
+// step is what a walk does behind an entry.
+type step int
+
+const (
+	walkOn   step = iota
+	walkRest      // leave the user, and go on
+	walkEnd
+)
+
+// run gives visit every entry, in slices of time in each of which it works as the user. After each of them
+// rest, if there is one, is called, not as the user, and says whether to go on.
+func (w *walk) run(ctx context.Context, visit func(walked) (step, error), rest func() (step, error)) error {
+	if err := w.guest.asUser(ctx, w.open); err != nil {
+		return err
+	}
+	defer w.close()
+	for next := walkOn; next != walkEnd; {
+		err := w.guest.user.do(ctx, func() (err error) {
+			next, err = w.slice(ctx, visit)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if rest == nil {
+			continue
+		}
+		after, err := rest()
+		if err != nil {
+			return err
+		}
+		next = max(next, after)
+	}
+	return nil
+}
+
+// slice walks for a while.
+func (w *walk) slice(ctx context.Context, visit func(walked) (step, error)) (step, error) {
+	for end := time.Now().Add(walkSlice); time.Now().Before(end); {
+		e, ok := w.next()
+		if !ok {
+			return walkEnd, nil
+		}
+		if next, err := visit(e); next != walkOn || err != nil {
+			return next, err
+		}
+		if ctx.Err() != nil {
+			return walkEnd, ctx.Err()
+		}
+	}
+	return walkRest, nil
+}
+
+// exhausted returns an error that says that the guest is short of something, and nil for any other.
+func exhausted(err error) error {
+	for _, short := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
+		if errors.Is(err, short) {
+			return err
+		}
+	}
+	return nil
+}
+
+// before tells the order of two paths: component by component, which is that of the walk.
+func before(a, b string) bool {
+	return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/")) < 0
+}
