@@ -16,8 +16,11 @@ func exampleCommands(tool *sandgatev1.Tool) []string {
 		return printable("sandgate call " + name + flags + " --json '" + strings.ReplaceAll(arguments, "'", `'\''`) + "'")
 	}
 	arguments := exampleArguments(tool.GetInputSchema())
+	if tool.GetName() == "file_diff" { // it takes one of two others, too
+		arguments = `{"path":"` + exampleText("path") + `","text":"another text"}`
+	}
 	switch tool.GetName() {
-	case "file_edit", "file_move", "file_read", "file_remove", "file_stat":
+	case "file_copy", "file_diff", "file_edit", "file_hash", "file_move", "file_read", "file_read_document", "file_remove", "file_stat":
 		return []string{
 			"id=$(sandgate session create)",
 			call(" --session $id", "file_write", `{"path":"`+exampleText("path")+`","text":"`+exampleText("text")+`"}`),
@@ -60,6 +63,9 @@ func exampleValue(name string, property map[string]*structpb.Value) any {
 	case "boolean":
 		return true
 	case "array":
+		if name == "paths" {
+			return []any{exampleText("path")}
+		}
 		return []any{}
 	case "object":
 		return map[string]any{}
@@ -79,6 +85,8 @@ func exampleText(name string) string {
 		return "notes.txt"
 	case "destination":
 		return "moved.txt"
+	case "patch":
+		return "--- /dev/null\n+++ b/new.txt\n@@ -0,0 +1 @@\n+text\n"
 	default:
 		return "text"
 	}
