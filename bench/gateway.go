@@ -53,7 +53,7 @@ func startGateway(ctx context.Context, e *engine, binary, runtime string, pool i
 	}
 	g := &gateway{
 		url: "http://" + address, metrics: "http://" + metrics, engine: e, dir: dir, exited: make(chan error, 1),
-		client: &http.Client{Transport: newTransport()}, keys: map[string]string{},
+		client: &http.Client{Transport: new(http.Transport)}, keys: map[string]string{},
 	}
 	defer func() {
 		if err != nil {

@@ -8,13 +8,12 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"sync"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"connectrpc.com/connect"
 
-	"github.com/sandgate/sandgate/fileserver/pdf"
-	"github.com/sandgate/sandgate/fileserver/tools"
 	"github.com/sandgate/sandgate/fileserver/tools/document"
 	"github.com/sandgate/sandgate/fileserver/wasm"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
@@ -24,8 +23,11 @@ import (
 const (
 	// maxDocument bounds a document, in bytes.
 	maxDocument = 64 << 20
-	// maxReading are how many documents are held and read at once; the others wait.
+	// maxReading are how many documents are held and read at once; the others wait. Whose turn it is among
+	// tenants is for the gateway to say.
 	maxReading = 4
+	// fetchTimeout bounds how long a guest may take to hand a document over.
+	fetchTimeout = 30 * time.Second
 	// readTimeout bounds the reading of one, without fetching it.
 	readTimeout = time.Minute
 	// replyRoom is what a reply of the reader may have besides its text, in bytes.
@@ -37,77 +39,28 @@ const (
 )
 
 // Documents reads documents, in programs that run as WebAssembly. Its methods may be called by any number
-// of goroutines; their errors are *connect.Errors. Close must be called.
+// of goroutines; their errors are *connect.Errors, but for faults of the gateway's own. Close must be called.
 type Documents struct {
-	files    *Files
-	cacheDir string
-	places   chan struct{}
-
-	begin    sync.Once
-	starting sync.WaitGroup
-	started  chan struct{} // closed when what follows is set
-	host     *wasm.Host
-	reader   *wasm.Program
-	pdf      *pdf.Reader
-	err      error
+	files  *Files
+	places chan struct{}
+	launch launch
 }
 
 // NewDocuments returns a Documents that fetches documents with files. Its programs are compiled for the
-// first document, which takes some seconds, and kept in cacheDir, which must be the host's own, for the
-// gateways after this one. Empty means that they are not kept.
+// first document, which takes some seconds, and kept in cacheDir, which must be the host's own and hold
+// nothing else, for the gateways after this one. Empty means that they are not kept.
 func NewDocuments(files *Files, cacheDir string) *Documents {
-	return &Documents{files: files, cacheDir: cacheDir, places: make(chan struct{}, maxReading), started: make(chan struct{})}
+	return &Documents{files: files, places: make(chan struct{}, maxReading), launch: launch{cacheDir: cacheDir}}
 }
 
-// awaitStart has the programs compiled, and waits for them.
-func (d *Documents) awaitStart(ctx context.Context) error {
-	d.begin.Do(func() {
-		d.starting.Go(func() {
-			defer close(d.started)
-			d.err = d.start(context.WithoutCancel(ctx)) // for those who call later, too
-		})
-	})
-	select {
-	case <-d.started:
-		return d.err
-	case <-ctx.Done():
-		return guestrpc.CallerLeft(ctx.Err())
-	}
-}
-
-// start compiles the programs.
-func (d *Documents) start(ctx context.Context) (err error) {
-	if d.host, err = wasm.NewHost(d.cacheDir); err != nil {
-		return err
-	}
-	program, err := tools.Reader()
-	if err != nil {
-		return err
-	}
-	if d.reader, err = d.host.Compile(ctx, "reader", program); err != nil {
-		return err
-	}
-	d.reader.Warm()
-	library, err := tools.PDFium()
-	if err != nil {
-		return err
-	}
-	d.pdf, err = pdf.NewReader(ctx, d.host, library)
-	return err
-}
-
-// Close ends what is being read, and frees the programs. Nothing may be read afterwards.
-func (d *Documents) Close() error {
-	d.begin.Do(func() {})
-	d.starting.Wait()
-	if d.host == nil {
-		return nil
-	}
-	return d.host.Close()
-}
+// Close ends what is being read, and frees the programs. What is read afterwards fails.
+func (d *Documents) Close() error { return d.launch.close() }
 
 // ReadDocument reads a document as Markdown.
 func (d *Documents) ReadDocument(ctx context.Context, req *sandgatev1.ReadDocumentRequest) (*sandgatev1.ReadDocumentResponse, error) {
+	if _, err := d.files.sandboxes.Sandbox(ctx, req.GetSessionId()); err != nil { // before anything is waited for
+		return nil, err
+	}
 	select {
 	case d.places <- struct{}{}:
 		defer func() { <-d.places }()
@@ -118,19 +71,25 @@ func (d *Documents) ReadDocument(ctx context.Context, req *sandgatev1.ReadDocume
 	if err != nil {
 		return nil, err
 	}
-	if err := d.awaitStart(ctx); err != nil {
-		return nil, err
+	readers, err := d.launch.get(ctx)
+	if err != nil {
+		return nil, documentError(err)
 	}
-	within, cancel := context.WithTimeoutCause(ctx, readTimeout, wasm.ErrTimeout)
-	defer cancel()
 	wanted := document.Request{
-		Name: path.Base(req.GetPath()), Format: req.GetFormat(), Parts: req.GetParts(), Search: req.GetSearch(),
+		Name: path.Base(req.GetPath()), Size: int64(len(data)), Format: req.GetFormat(), Parts: req.GetParts(), Search: req.GetSearch(),
 		Offset: req.GetOffset(), Limit: bytesPerToken * int64(req.GetMaxTokens()),
 	}
 	if wanted.Limit == 0 {
 		wanted.Limit = bytesPerToken * defaultTokens
 	}
-	res, err := d.read(within, wanted, data, req.GetPageImages())
+	within, cancel := context.WithTimeoutCause(ctx, readTimeout, wasm.ErrTimeout)
+	defer cancel()
+	var res *sandgatev1.ReadDocumentResponse
+	if isPDF(wanted, data) {
+		res, err = readers.readPDF(within, wanted, data, req.GetPageImages())
+	} else {
+		res, err = readers.read(within, wanted, data)
+	}
 	if ctx.Err() != nil {
 		return nil, guestrpc.CallerLeft(ctx.Err())
 	}
@@ -140,59 +99,73 @@ func (d *Documents) ReadDocument(ctx context.Context, req *sandgatev1.ReadDocume
 	return res, nil
 }
 
-// tooLong is the error for a document that is too large to be read.
-func tooLong(size int64) error {
-	return guestrpc.NewError(connect.CodeFailedPrecondition, fmt.Errorf("the document has %d bytes, and no more than %d are read", size, maxDocument),
-		"DOCUMENT_TOO_LARGE", "Read it with a program of your own, such as python_run, or read ranges of it with file_read.")
-}
-
 // fetch returns the document.
 func (d *Documents) fetch(ctx context.Context, req *sandgatev1.ReadDocumentRequest) ([]byte, error) {
+	within, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
 	var data bytes.Buffer
 	ask := &sandgatev1.DownloadRequest{SessionId: req.GetSessionId(), Path: req.GetPath()}
-	err := d.files.Download(ctx, ask, func(piece *sandgatev1.DownloadResponse) error {
+	err := d.files.Download(within, ask, func(piece *sandgatev1.DownloadResponse) error {
 		if piece.GetTotalSize() > maxDocument {
-			return tooLong(piece.GetTotalSize())
+			return guestrpc.NewError(connect.CodeFailedPrecondition,
+				fmt.Errorf("the document has %d bytes, and no more than %d are read", piece.GetTotalSize(), maxDocument), "DOCUMENT_TOO_LARGE",
+				"Read it with a program of your own, such as python_run, or read ranges of it with file_read.")
 		}
 		data.Grow(int(piece.GetTotalSize())) // of the first piece; the others have none
 		data.Write(piece.GetData())
-		return nil
+		return within.Err()
 	})
+	if ctx.Err() == nil && within.Err() != nil {
+		return nil, guestrpc.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("the sandbox took more than %s to hand the document over", fetchTimeout),
+			"SANDBOX_SILENT", "The sandbox is overloaded or stuck. Try again later, or make a new session.")
+	}
 	return data.Bytes(), err
 }
 
-// read reads a document that is here.
-func (d *Documents) read(ctx context.Context, wanted document.Request, data []byte, images bool) (*sandgatev1.ReadDocumentResponse, error) {
-	isPDF := wanted.Format == "pdf" || wanted.Format == "" && bytes.Contains(data[:min(len(data), 1024)], []byte("%PDF-"))
-	if !isPDF {
-		reply, err := d.run(ctx, wanted, data)
-		if err != nil {
-			return nil, err
-		}
-		return responseOf(wanted, reply)
+// isPDF tells whether a document is for PDFium: it begins as a PDF does, behind some bytes that mail and
+// printers leave before it where its name says so.
+func isPDF(wanted document.Request, data []byte) bool {
+	if wanted.Format != "" {
+		return wanted.Format == "pdf"
 	}
+	const begins = "%PDF-"
+	head := data[:min(len(data), 1024)]
+	if strings.EqualFold(path.Ext(wanted.Name), ".pdf") || !utf8.Valid(head) && !bytes.HasPrefix(head, []byte("PK")) {
+		return bytes.Contains(head, []byte(begins))
+	}
+	return bytes.HasPrefix(bytes.TrimLeft(head, "\ufeff\x00\t\n\f\r "), []byte(begins))
+}
+
+// readPDF reads a PDF, and draws pages of it.
+func (r *readers) readPDF(ctx context.Context, wanted document.Request, data []byte, images bool) (*sandgatev1.ReadDocumentResponse, error) {
 	parts, err := document.ParseSelection(wanted.Parts)
 	if err != nil {
 		return nil, err
 	}
 	out := document.NewOutput(wanted)
-	err = d.pdf.Read(ctx, &document.Input{Name: wanted.Name, Data: data, Parts: parts}, out)
-	if err != nil && !errors.Is(err, document.ErrFormat) {
+	if err = r.pdf.Read(ctx, &document.Input{Name: wanted.Name, Data: data, Parts: parts}, out); errors.Is(err, wasm.ErrClosed) {
 		return nil, err
 	}
-	res, err := responseOf(wanted, out.Reply("pdf", err))
+	reply := out.Reply("pdf", err)
+	if err != nil && reply.Total == 0 {
+		return nil, err
+	}
+	res, err := responseOf(wanted, reply)
 	if err != nil || !images {
 		return res, err
 	}
-	pictures, err := d.pdf.Images(ctx, data, parts)
+	pictures, err := r.pdf.Images(ctx, data, parts)
 	for _, picture := range pictures {
 		res.Images = append(res.Images, &sandgatev1.DocumentImage{Location: picture.Location, Png: picture.PNG})
 	}
-	return res, err
+	if err != nil && res.GetProblem() == "" {
+		res.Problem = line("pages could not be drawn: " + err.Error())
+	}
+	return res, nil
 }
 
-// run has the reader read a document.
-func (d *Documents) run(ctx context.Context, wanted document.Request, data []byte) (*document.Reply, error) {
+// read has the reader read a document.
+func (r *readers) read(ctx context.Context, wanted document.Request, data []byte) (*sandgatev1.ReadDocumentResponse, error) {
 	request, err := json.Marshal(wanted)
 	if err != nil {
 		return nil, fmt.Errorf("ask the reader: %w", err)
@@ -200,12 +173,12 @@ func (d *Documents) run(ctx context.Context, wanted document.Request, data []byt
 	var written bytes.Buffer
 	input := io.NopCloser(io.MultiReader(bytes.NewReader(append(request, '\n')), bytes.NewReader(data)))
 	limits := wasm.Limits{Time: readTimeout, Output: 6*wanted.Limit + replyRoom} // JSON writes a byte as six at most
-	if err := d.reader.Run(ctx, limits, input, &written); err != nil {
+	if err := r.reader.Run(ctx, limits, input, &written); err != nil {
 		return nil, err
 	}
 	reply := new(document.Reply)
 	if err := json.Unmarshal(written.Bytes(), reply); err != nil {
 		return nil, &wasm.ExitError{Program: "reader"}
 	}
-	return reply, nil
+	return responseOf(wanted, reply)
 }

@@ -3,10 +3,12 @@ package fileserver_test
 import (
 	"bytes"
 	"context"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"connectrpc.com/connect"
@@ -61,6 +63,7 @@ func TestReadDocument(t *testing.T) {
 		{"page.html", "html", "<!doctype html><title>T</title><p>A <b>bold</b> word.<script>x</script>", "A **bold** word."},
 		{"data.json", "json", `{"users": [{"name": "Ada"}]}`, "Ada"},
 		{"empty.txt", "text", "", ""},
+		{"about.md", "markdown", "A PDF begins with %PDF-1.7.\n", "begins with %PDF"},
 	} {
 		file = []byte(test.data)
 		res, err := documents.ReadDocument(t.Context(), &sandgatev1.ReadDocumentRequest{SessionId: "s", Path: test.path})
@@ -113,6 +116,7 @@ func TestUnreadableDocuments(t *testing.T) {
 		{"damaged", "DOCUMENT_DAMAGED", connect.CodeFailedPrecondition, []byte("%PDF-1.7\nnothing"), nil},
 		{"encrypted", "DOCUMENT_ENCRYPTED", connect.CodeFailedPrecondition, sampleOf(t, "pdf/testdata/encrypted.pdf"), nil},
 		{"too large", "DOCUMENT_TOO_LARGE", connect.CodeFailedPrecondition, bytes.Repeat([]byte("x"), 64<<20+1), nil},
+		{"a text about PDFs.pdf", "DOCUMENT_DAMAGED", connect.CodeFailedPrecondition, []byte("It begins with %PDF-1.7."), nil},
 		{"binary", "DOCUMENT_DAMAGED", connect.CodeFailedPrecondition, bytes.Repeat([]byte("\x00\x01\xfe"), 1000), nil},
 		{"of no format", "DOCUMENT_FORMAT", connect.CodeFailedPrecondition, []byte("x"), func(r *sandgatev1.ReadDocumentRequest) { r.Format = "wordstar" }},
 		{"of no parts", "INVALID_PARTS", connect.CodeInvalidArgument, []byte("x"), func(r *sandgatev1.ReadDocumentRequest) { r.Parts = "5-2" }},
@@ -137,6 +141,88 @@ func TestPageImages(t *testing.T) {
 	if shown := render(res); !strings.Contains(shown, "[page 2] Two columns") || !strings.Contains(shown, "<image/png>") {
 		t.Error(shown)
 	}
+}
+
+// TestDamagedCache starts where what was compiled before is torn, or where its folder is a file.
+func TestDamagedCache(t *testing.T) {
+	torn := t.TempDir()
+	if err := os.CopyFS(torn, os.DirFS(compiled)); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(torn, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			err = os.Truncate(path, 1000)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, cache := range []string{torn, file} {
+		files, _ := filesOf(t, textGuest("hello"))
+		documents := fileserver.NewDocuments(files, cache)
+		res, err := documents.ReadDocument(t.Context(), &sandgatev1.ReadDocumentRequest{SessionId: "s", Path: "a.txt"})
+		if err != nil || !strings.Contains(res.GetText(), "hello") {
+			t.Errorf("%v, %v", res, err)
+		}
+		if err := documents.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestClosedDocuments: nothing is read any more, whether something was before or not.
+func TestClosedDocuments(t *testing.T) {
+	files, _ := filesOf(t, textGuest("hello"))
+	for _, reads := range []int{0, 1} {
+		documents := fileserver.NewDocuments(files, compiled)
+		req := &sandgatev1.ReadDocumentRequest{SessionId: "s", Path: "a.txt"}
+		for range reads {
+			if _, err := documents.ReadDocument(t.Context(), req); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := documents.Close(); err != nil {
+			t.Error(err)
+		}
+		_, err := documents.ReadDocument(t.Context(), req)
+		sandboxtest.WantError(t, err, connect.CodeUnavailable, "DRAINING")
+	}
+}
+
+// TestSlowGuest hands a document over drop by drop, which is bounded in time.
+func TestSlowGuest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		files, _ := filesOf(t, &guest{download: func(ctx context.Context, send func(*sandgatev1.DownloadResponse) error) error {
+			err := send(&sandgatev1.DownloadResponse{TotalSize: 1 << 20})
+			for err == nil {
+				select {
+				case <-time.After(time.Second):
+					err = send(&sandgatev1.DownloadResponse{})
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			return err
+		}})
+		documents := fileserver.NewDocuments(files, "")
+		_, err := documents.ReadDocument(t.Context(), &sandgatev1.ReadDocumentRequest{SessionId: "s", Path: "a.txt"})
+		sandboxtest.WantError(t, err, connect.CodeDeadlineExceeded, "SANDBOX_SILENT")
+		if err := documents.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// textGuest is a guest with one short file.
+func textGuest(text string) *guest {
+	return &guest{download: func(_ context.Context, send func(*sandgatev1.DownloadResponse) error) error {
+		return send(&sandgatev1.DownloadResponse{Data: []byte(text), TotalSize: int64(len(text))})
+	}}
 }
 
 // TestReadersLeave: a caller who leaves waits for nothing.

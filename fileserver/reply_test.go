@@ -35,7 +35,11 @@ func TestRepliesAreBelievedNothing(t *testing.T) {
 	if strings.ContainsAny(res.GetFormat()+res.GetProblem()+res.GetParts()[0].GetLocation(), "\x00\x1b\n") {
 		t.Error("a line is none")
 	}
-	if _, err := responseOf(wanted, &document.Reply{Text: strings.Repeat("x", 100_000)}); err == nil {
+	back := &document.Reply{Text: "some text", Next: 3, Total: 5000, Unlisted: 1 << 62}
+	if res, err := responseOf(document.Request{Limit: 1000, Offset: 1000}, back); err != nil || res.GetNextOffset() != 1009 || res.GetUnlistedParts() > 5000 {
+		t.Errorf("a text that goes on at %d, %d parts, %v", res.GetNextOffset(), res.GetUnlistedParts(), err)
+	}
+	if _, err := responseOf(wanted, &document.Reply{Text: strings.Repeat("x", 1001)}); err == nil {
 		t.Error("more text than was asked for is given out")
 	}
 	if _, err := responseOf(wanted, &document.Reply{Error: long, Reason: "another"}); err == nil || len(err.Error()) > 2*maxLineBytes {

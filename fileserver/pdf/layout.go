@@ -17,6 +17,9 @@ const (
 	sameLine = 0.45
 	// paragraphGap is the distance of two lines' baselines that parts paragraphs, in those of the page.
 	paragraphGap = 1.35
+	// maxEffort bounds the search for the tables of a page, in cells that are looked at. The lines of a page
+	// that was made to cost more come one by one.
+	maxEffort = 100_000
 	// bullets begin the items of a list, with a gap after them that parts no cells.
 	bullets = "•◦▪▫‣⁃●○■□–—"
 )
@@ -37,10 +40,11 @@ type line struct {
 func layOut(words []word) string {
 	lines := toLines(words)
 	pitch := pitchOf(lines)
+	effort := maxEffort
 	var b strings.Builder
 	parted := true // by a blank line from what is next
 	for i := 0; i < len(lines); {
-		if rows := tableAt(lines[i:]); len(rows) > 0 {
+		if rows := tableAt(lines[i:], &effort); len(rows) > 0 {
 			if !parted {
 				b.WriteByte('\n')
 			}
@@ -89,7 +93,7 @@ func (l *line) add(w word) {
 	if n := len(l.cells); n > 0 {
 		last := l.cells[n-1]
 		gap, bullet := w.left-last.right, n == 1 && strings.Contains(bullets, last.text.String())
-		if bullet || gap <= cellGap*l.height {
+		if bullet || gap <= cellGap*l.height || n > maxColumns {
 			last.text.WriteByte(' ')
 			last.text.WriteString(w.text)
 			last.right = max(last.right, w.right)

@@ -207,6 +207,28 @@ func late(err error) bool    { return err == nil || errors.Is(err, wasm.ErrTimeo
 func damaged(err error) bool { return errors.Is(err, document.ErrFormat) }
 func other(err error) bool   { return !errors.Is(err, wasm.ErrTimeout) }
 
+// TestLayoutIsLinear lays out pages that were made to have a table sought in them for ever. It ends, which it
+// would not do within the time of all tests if it took a square of the words.
+func TestLayoutIsLinear(t *testing.T) {
+	const many = 200_000
+	at := func(i int, left, bottom float64) word {
+		return word{text: "a", left: left, right: left + 5, bottom: bottom, top: bottom + 8}
+	}
+	for name, place := range map[string]func(i int) word{
+		"wide":  func(i int) word { return at(i, float64(i)*20, 700) },
+		"tall":  func(i int) word { return at(i, float64(50+400*min(i%3, 1)), 700-9*float64(i/2)) },
+		"sixty": func(i int) word { return at(i, float64(i%60)*20+float64(i/60%2)*9, 9e5-9*float64(i/60)) },
+	} {
+		words := make([]word, many)
+		for i := range words {
+			words[i] = place(i)
+		}
+		if text := layOut(words); strings.Count(text, "a") != many {
+			t.Errorf("%s: %d of %d words are left", name, strings.Count(text, "a"), many)
+		}
+	}
+}
+
 // TestLeaves ends the reading of a document under way.
 func TestLeaves(t *testing.T) {
 	errLeft := errors.New("left")

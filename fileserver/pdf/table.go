@@ -3,6 +3,7 @@ package pdf
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/sandgate/sandgate/fileserver/tools/document"
 )
@@ -18,13 +19,16 @@ const (
 type column struct{ left, right float64 }
 
 // tableAt returns the lines at the beginning of lines that are rows of one table, none where there is no table.
-func tableAt(lines []*line) []*line {
-	columns := columnsOf(lines)
+func tableAt(lines []*line, effort *int) []*line {
+	columns := columnsOf(lines, effort)
 	if len(columns) < minColumns {
 		return nil
 	}
 	rows := 0
 	for rows < len(lines) && isRow(lines[rows], columns) && (rows == 0 || follows(lines[rows-1], lines[rows])) {
+		if *effort -= len(lines[rows].cells); *effort < 0 {
+			return nil
+		}
 		rows++
 	}
 	full := 0
@@ -42,14 +46,18 @@ func tableAt(lines []*line) []*line {
 	return lines[:rows]
 }
 
-// columnsOf returns the columns that the first line and those below it have, from left to right.
-func columnsOf(lines []*line) []column {
+// columnsOf returns the columns that the first line and those below it have, from left to right, as far as
+// the effort lasts.
+func columnsOf(lines []*line, effort *int) []column {
 	if len(lines) == 0 || len(lines[0].cells) < minColumns || len(lines[0].cells) > maxColumns {
 		return nil
 	}
 	var columns []column
 	for i, l := range lines {
 		if i >= 200 || i > 0 && !follows(lines[i-1], l) {
+			break
+		}
+		if *effort -= len(l.cells); *effort < 0 || len(l.cells) > maxColumns {
 			break
 		}
 		if len(l.cells) < minColumns {
@@ -108,25 +116,31 @@ func follows(before, l *line) bool {
 
 // writeTable writes rows as Markdown. A line with one cell goes on with the row above it.
 func writeTable(rows []*line) string {
-	columns := columnsOf(rows)
-	var table [][]string
+	effort := maxEffort
+	columns := columnsOf(rows, &effort)
+	var table [][]strings.Builder
 	for i, l := range rows {
-		row := make([]string, len(columns))
+		if i == 0 || len(l.cells) > 1 || l.cells[0].left <= columns[0].right {
+			table = append(table, make([]strings.Builder, len(columns)))
+		}
+		row := table[len(table)-1]
 		for _, c := range l.cells {
-			if at := columnOf(c, columns); at >= 0 {
-				row[at] = c.text.String()
+			at := columnOf(c, columns)
+			if at < 0 {
+				continue
 			}
-		}
-		if i > 0 && len(l.cells) == 1 && l.cells[0].left > columns[0].right {
-			above := table[len(table)-1]
-			for at, text := range row {
-				if text != "" {
-					above[at] += " " + text
-				}
+			if row[at].Len() > 0 {
+				row[at].WriteByte(' ')
 			}
-			continue
+			row[at].WriteString(c.text.String())
 		}
-		table = append(table, row)
 	}
-	return document.Table(table)
+	texts := make([][]string, len(table))
+	for i, row := range table {
+		texts[i] = make([]string, len(row))
+		for at := range row {
+			texts[i][at] = row[at].String()
+		}
+	}
+	return document.Table(texts)
 }

@@ -36,9 +36,12 @@ type Host struct {
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache
 	base    context.Context //nolint:containedctx // of all instances, until Close
-	stop    context.CancelFunc
+	stop    context.CancelCauseFunc
 	places  chan struct{}
-	work    sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool           // guarded by mu
+	work   sync.WaitGroup // added to while it is not closed
 }
 
 // NewHost returns a host that keeps what it compiles in cacheDir, which it makes, and which nobody else
@@ -48,7 +51,7 @@ func NewHost(cacheDir string) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, stop := context.WithCancel(context.Background())
+	base, stop := context.WithCancelCause(context.Background())
 	config := wazero.NewRuntimeConfig().
 		WithCompilationCache(cache).
 		WithMemoryLimitPages(maxMemory / pageBytes).
@@ -74,9 +77,23 @@ func newCache(dir string) (wazero.CompilationCache, error) {
 	return cache, nil
 }
 
-// Close ends every run, and waits for them.
+// begin notes an instance, unless the host is closed. After nil, work.Done must be called.
+func (h *Host) begin() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return ErrClosed
+	}
+	h.work.Add(1)
+	return nil
+}
+
+// Close ends every run, and waits for them. Runs afterwards fail with [ErrClosed].
 func (h *Host) Close() error {
-	h.stop()
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	h.stop(ErrClosed)
 	h.work.Wait()
 	ctx := context.Background()
 	return errors.Join(h.runtime.Close(ctx), h.cache.Close(ctx))
@@ -99,8 +116,10 @@ func (h *Host) Compile(ctx context.Context, name string, binary []byte) (*Progra
 	return &Program{host: h, name: name, module: module}, nil
 }
 
-// Errors of runs. Each is of what was run, not of the host.
+// Errors of runs. Each but the first is of what was run, not of the host.
 var (
+	// ErrClosed: the host was closed.
+	ErrClosed = errors.New("the gateway is shutting down")
 	// ErrTimeout: it had not ended at its deadline.
 	ErrTimeout = errors.New("it took too long")
 	// ErrOutput: it wrote more than it may.

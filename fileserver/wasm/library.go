@@ -78,12 +78,18 @@ func (l *Library) Open(ctx context.Context) (*Instance, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	l.host.work.Add(1)
+	if err := l.host.begin(); err != nil {
+		<-l.host.places
+		return nil, err
+	}
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize")
 	// Calls get no context of their own, as each with an end would cost a goroutine: ctx closes the module.
 	module, err := l.host.runtime.InstantiateModule(l.host.base, l.module, config)
 	if err != nil {
 		l.free()
+		if cause := cmp.Or(context.Cause(ctx), context.Cause(l.host.base)); cause != nil {
+			return nil, cause
+		}
 		return nil, fmt.Errorf("start %s: %w", l.name, err)
 	}
 	i := &Instance{library: l, module: module, ctx: ctx, called: make(map[string]api.Function)}

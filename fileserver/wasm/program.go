@@ -33,7 +33,9 @@ func (p *Program) Run(ctx context.Context, limits Limits, stdin io.ReadCloser, s
 	}
 	run := p.spare.take()
 	if run == nil {
-		run = p.start()
+		if run = p.start(); run == nil {
+			return ErrClosed
+		}
 	}
 	defer p.spare.refill(p)
 	return run.give(ctx, limits, stdin, stdout)
@@ -61,12 +63,21 @@ type instance struct {
 	ended  chan error // gets one value
 }
 
-// start starts an instance, which works until it asks for input.
+// start starts an instance, which works until it asks for input. It returns nil when the host is closed.
 func (p *Program) start() *instance {
+	if p.host.begin() != nil {
+		return nil
+	}
 	ctx, stop := context.WithCancelCause(p.host.base)
 	g := &gate{ctx: ctx, opened: make(chan struct{})}
 	run := &instance{stop: stop, stdin: &inlet{gate: g, stop: stop}, stdout: &outlet{gate: g, stop: stop}, ended: make(chan error, 1)}
-	p.host.work.Go(func() {
+	go func() {
+		defer p.host.work.Done()
+		defer func() { // of wazero's, as what a program does is an error
+			if recovered := recover(); recovered != nil {
+				run.ended <- &ExitError{Program: p.name}
+			}
+		}()
 		config := wazero.NewModuleConfig().WithName("").WithArgs(p.name).
 			WithStdin(run.stdin).WithStdout(run.stdout).WithStderr(&run.stderr)
 		module, err := p.host.runtime.InstantiateModule(ctx, p.module, config)
@@ -74,7 +85,7 @@ func (p *Program) start() *instance {
 			err = errors.Join(err, module.Close(context.Background()))
 		}
 		run.ended <- p.why(ctx, run, err)
-	})
+	}()
 	return run
 }
 
@@ -144,7 +155,7 @@ func (s *spare) take() *instance {
 func (s *spare) refill(p *Program) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.wanted && s.instance == nil && p.host.base.Err() == nil {
+	if s.wanted && s.instance == nil {
 		s.instance = p.start()
 	}
 }

@@ -24,6 +24,7 @@ const (
 // A Request is what a caller wants of a document. It is one line of JSON, before the document.
 type Request struct {
 	Name   string `json:"name"`
+	Size   int64  `json:"size"`             // of the document, in bytes
 	Format string `json:"format,omitempty"` // empty: that of the content
 	Parts  string `json:"parts,omitempty"`  // a selection, empty for all
 	Search string `json:"search,omitempty"` // only parts that have it, whatever its case
@@ -51,6 +52,29 @@ type Reply struct {
 	// Error is why there is nothing, or no more, and Reason one of the constants.
 	Error  string `json:"error,omitempty"`
 	Reason string `json:"reason,omitempty"`
+}
+
+// A Failure is the error of a reply. It is [ErrFormat], [ErrUnknown] or [ErrSelection] where its reason says so.
+type Failure struct{ text, reason string }
+
+// Failure returns the reply's error.
+func (r *Reply) Failure() *Failure { return &Failure{text: r.Error, reason: r.Reason} }
+
+// Error is what the reader said.
+func (f *Failure) Error() string { return f.text }
+
+// Is tells what the reason stands for.
+func (f *Failure) Is(target error) bool {
+	switch f.reason {
+	case ReasonDamaged:
+		return target == ErrFormat //nolint:errorlint // it is asked for by errors.Is
+	case ReasonUnknown:
+		return target == ErrUnknown //nolint:errorlint // likewise
+	case ReasonSelection:
+		return target == ErrSelection //nolint:errorlint // likewise
+	default:
+		return false
+	}
 }
 
 // Reasons of errors.

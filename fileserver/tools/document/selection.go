@@ -2,6 +2,7 @@ package document
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -35,6 +36,8 @@ func ParseSelection(text string) (Selection, error) {
 			to, toErr = strconv.Atoi(cmp.Or(strings.TrimSpace(last), strconv.Itoa(1<<30)))
 		}
 		switch {
+		case isRange && first == "" || errors.Is(fromErr, strconv.ErrRange) || errors.Is(toErr, strconv.ErrRange):
+			return Selection{}, fmt.Errorf("%w: %q; parts count from 1", ErrSelection, item)
 		case fromErr != nil || toErr != nil:
 			name, area, _ := strings.Cut(item, "!")
 			s.names = append(s.names, Named{Name: strings.Trim(name, "'"), Area: area})

@@ -31,8 +31,8 @@ func run(stdin io.Reader, stdout io.Writer) error {
 	if err := json.Unmarshal(line, &request); err != nil {
 		return fmt.Errorf("read the request: %w", err)
 	}
-	data, err := io.ReadAll(from)
-	if err != nil {
+	data := make([]byte, max(request.Size, 0)) // which is bounded by the memory there is
+	if _, err := io.ReadFull(from, data); err != nil {
 		return fmt.Errorf("read the document: %w", err)
 	}
 	out := document.NewOutput(request)
