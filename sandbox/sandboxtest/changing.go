@@ -1,6 +1,7 @@
 package sandboxtest
 
 import (
+	"fmt"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -97,7 +98,7 @@ ln -s f link; ln -s /nowhere broken; ln -s .. loop; mkfifo fifo; echo 4 > "$(pri
 
 // filesCopyFull copies more than there is room for: nothing of it stays.
 func (s *subject) filesCopyFull() {
-	s.sh(`mkdir full; truncate -s 1T full/sparse; echo 1 > full/a`)
+	s.sh(fmt.Sprintf("mkdir full; truncate -s %d full/sparse; head -c 8M /dev/zero > full/data; echo 1 > full/a", s.suite.Spec.Limits.WorkspaceBytes-4<<20))
 	_, err := s.file.Copy(s.soon(), &sandgatev1.CopyRequest{Source: "full", Destination: "copy"})
 	s.wantCode(err, connect.CodeResourceExhausted)
 	if got := s.sh("ls -d copy .sandgate-*; rm -r full").stdout; got != "" {
@@ -132,9 +133,11 @@ func (s *subject) filesHash() {
 		_, err := s.file.Hash(ctx, &sandgatev1.HashRequest{Paths: []string{"h1", path}})
 		s.wantCode(err, want)
 	}
-	_, err := s.file.Hash(ctx, &sandgatev1.HashRequest{Paths: []string{"sparse"}})
-	s.wantCode(err, connect.CodeFailedPrecondition)
-	s.sh("rm h1 h2 fifo sparse env")
+	if !s.suite.Isolated { // elsewhere no file can be so large
+		_, err := s.file.Hash(ctx, &sandgatev1.HashRequest{Paths: []string{"sparse"}})
+		s.wantCode(err, connect.CodeFailedPrecondition)
+	}
+	s.sh("rm -f h1 h2 fifo sparse env")
 }
 
 func (s *subject) filesDiff() {
@@ -170,7 +173,7 @@ func (s *subject) filesDiff() {
 	if got := strings.Count(whole.String(), "\n+a line"); got != 20_000 {
 		s.Errorf("%d lines", got)
 	}
-	s.sh("mkfifo fifo; truncate -s 1T sparse")
+	s.sh("mkfifo fifo; truncate -s 5M sparse")
 	for path, want := range map[string]connect.Code{
 		"nothing": connect.CodeNotFound, "fifo": connect.CodeFailedPrecondition, "sparse": connect.CodeFailedPrecondition,
 		"/proc/1/environ": connect.CodePermissionDenied,
