@@ -61,19 +61,6 @@ func (s *fileService) Read(ctx context.Context, req *sandgatev1.ReadRequest) (*s
 	return readResponse(data[:n], offset, size), nil
 }
 
-// readResponse holds a piece of a file that begins at an offset.
-func readResponse(data []byte, offset, size int64) *sandgatev1.ReadResponse {
-	res := &sandgatev1.ReadResponse{TotalSize: size}
-	if text, ok := asText(data, offset+int64(len(data)) >= size); ok {
-		res.Content = &sandgatev1.ReadResponse_Text{Text: string(text)}
-		data = text
-	} else {
-		res.Content = &sandgatev1.ReadResponse_Data{Data: data}
-	}
-	res.NextOffset = offset + int64(len(data))
-	return res
-}
-
 // open opens a regular file for reading.
 func (s *fileService) open(ctx context.Context, path string) (file *os.File, size int64, err error) {
 	err = s.guest.asUser(ctx, func() error {

@@ -102,3 +102,16 @@ func firstLines(data []byte, lines int64, atEnd bool) []byte {
 	}
 	return data[:at]
 }
+
+// readResponse holds a piece of a file that begins at an offset.
+func readResponse(data []byte, offset, size int64) *sandgatev1.ReadResponse {
+	res := &sandgatev1.ReadResponse{TotalSize: size}
+	if text, ok := asText(data, offset+int64(len(data)) >= size); ok {
+		res.Content = &sandgatev1.ReadResponse_Text{Text: string(text)}
+		data = text
+	} else {
+		res.Content = &sandgatev1.ReadResponse_Data{Data: data}
+	}
+	res.NextOffset = offset + int64(len(data))
+	return res
+}

@@ -156,7 +156,7 @@ os.makedirs("huge/many"); os.chdir("huge")
 for i in range(500): open(f"many/{i:03}", "w").write("x\n" * 99 + f"match {i}\n")
 open("line", "w").write("y" * 3000000 + "match" + "z" * 3000000)
 open("lines", "w").write("match \u00e9\n" * 20000)
-os.truncate(os.open("sparse", os.O_CREAT | os.O_WRONLY), 1 << 30)'`)
+os.truncate(os.open("sparse", os.O_CREAT | os.O_WRONLY), 48 << 20)'`)
 	got, last := s.grep(ctx, &sandgatev1.GrepRequest{Pattern: "match", Path: "huge", MaxMatches: 1000})
 	if matches := strings.Count(got, "\n"); matches != 20_501 {
 		s.Errorf("%d matches; last %v", matches, last)
