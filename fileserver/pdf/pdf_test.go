@@ -211,13 +211,13 @@ func other(err error) bool   { return !errors.Is(err, wasm.ErrTimeout) }
 // would not do within the time of all tests if it took a square of the words.
 func TestLayoutIsLinear(t *testing.T) {
 	const many = 200_000
-	at := func(i int, left, bottom float64) word {
+	at := func(left, bottom float64) word {
 		return word{text: "a", left: left, right: left + 5, bottom: bottom, top: bottom + 8}
 	}
 	for name, place := range map[string]func(i int) word{
-		"wide":  func(i int) word { return at(i, float64(i)*20, 700) },
-		"tall":  func(i int) word { return at(i, float64(50+400*min(i%3, 1)), 700-9*float64(i/2)) },
-		"sixty": func(i int) word { return at(i, float64(i%60)*20+float64(i/60%2)*9, 9e5-9*float64(i/60)) },
+		"wide":  func(i int) word { return at(float64(i)*20, 700) },
+		"tall":  func(i int) word { return at(float64(50+400*min(i%3, 1)), 700-9*float64(i/2)) },
+		"sixty": func(i int) word { return at(float64(i%60)*20+float64(i/60%2)*9, 9e5-9*float64(i/60)) },
 	} {
 		words := make([]word, many)
 		for i := range words {

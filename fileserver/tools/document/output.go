@@ -67,11 +67,11 @@ func (f *Failure) Error() string { return f.text }
 func (f *Failure) Is(target error) bool {
 	switch f.reason {
 	case ReasonDamaged:
-		return target == ErrFormat //nolint:errorlint // it is asked for by errors.Is
+		return target == ErrFormat
 	case ReasonUnknown:
-		return target == ErrUnknown //nolint:errorlint // likewise
+		return target == ErrUnknown
 	case ReasonSelection:
-		return target == ErrSelection //nolint:errorlint // likewise
+		return target == ErrSelection
 	default:
 		return false
 	}
