@@ -203,7 +203,12 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-func late(err error) bool    { return err == nil || errors.Is(err, wasm.ErrTimeout) } // PDFium bounds the depth, not the number
+// late is how a page may end whose depth PDFium bounds and whose drawing it does not.
+func late(err error) bool {
+	var exit *wasm.ExitError
+	return err == nil || errors.Is(err, wasm.ErrTimeout) || errors.As(err, &exit)
+}
+
 func damaged(err error) bool { return errors.Is(err, document.ErrFormat) }
 func other(err error) bool   { return !errors.Is(err, wasm.ErrTimeout) }
 

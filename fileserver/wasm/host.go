@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 	"github.com/tetratelabs/wazero/sys"
 )
@@ -54,8 +55,7 @@ func NewHost(cacheDir string) (*Host, error) {
 	base, stop := context.WithCancelCause(context.Background())
 	config := wazero.NewRuntimeConfig().
 		WithCompilationCache(cache).
-		WithMemoryLimitPages(maxMemory / pageBytes).
-		WithCloseOnContextDone(true) // so that a loop ends with its deadline
+		WithMemoryLimitPages(maxMemory / pageBytes)
 	h := &Host{
 		runtime: wazero.NewRuntimeWithConfig(base, config), cache: cache,
 		base: base, stop: stop, places: make(chan struct{}, maxRuns),
@@ -101,9 +101,9 @@ func (h *Host) Close() error {
 
 // Compile compiles a program, or finds it in the cache. The name is for errors.
 func (h *Host) Compile(ctx context.Context, name string, binary []byte) (*Program, error) {
-	module, err := h.runtime.CompileModule(ctx, binary)
+	module, err := h.compile(ctx, name, binary)
 	if err != nil {
-		return nil, fmt.Errorf("compile %s: %w", name, err)
+		return nil, err
 	}
 	for _, function := range module.ImportedFunctions() {
 		if from, what, _ := function.Import(); from != wasi_snapshot_preview1.ModuleName {
@@ -114,6 +114,29 @@ func (h *Host) Compile(ctx context.Context, name string, binary []byte) (*Progra
 		return nil, errors.Join(fmt.Errorf("%s is no WASI command: it exports no _start", name), module.Close(ctx))
 	}
 	return &Program{host: h, name: name, module: module}, nil
+}
+
+// compile compiles a module with a fuse in it.
+func (h *Host) compile(ctx context.Context, name string, binary []byte) (wazero.CompiledModule, error) {
+	fused, err := addFuse(binary)
+	if err != nil {
+		return nil, fmt.Errorf("compile %s: %w", name, err)
+	}
+	module, err := h.runtime.CompileModule(ctx, fused)
+	if err != nil {
+		return nil, fmt.Errorf("compile %s: %w", name, err)
+	}
+	return module, nil
+}
+
+// blowWith blows the fuse of a module when ctx ends, and returns what calls that off. What runs in the
+// module traps at its next loop or call; what waits in a function of the host's must be ended there.
+func blowWith(ctx context.Context, module api.Module) (func() bool, error) {
+	fuse, ok := module.ExportedGlobal(fuseName).(api.MutableGlobal)
+	if !ok {
+		return nil, errors.New("a module has no fuse")
+	}
+	return context.AfterFunc(ctx, func() { fuse.Set(1) }), nil
 }
 
 // Errors of runs. Each but the first is of what was run, not of the host.

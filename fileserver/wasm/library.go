@@ -23,9 +23,9 @@ type Library struct {
 // CompileLibrary compiles a library that Emscripten built. Of what it asks for besides WASI it gets what
 // handles its exceptions; a call of anything else ends the instance. A host has one such library.
 func (h *Host) CompileLibrary(ctx context.Context, name string, binary []byte) (*Library, error) {
-	module, err := h.runtime.CompileModule(ctx, binary)
+	module, err := h.compile(ctx, name, binary)
 	if err != nil {
-		return nil, fmt.Errorf("compile %s: %w", name, err)
+		return nil, err
 	}
 	builder := h.runtime.NewHostModuleBuilder("env")
 	known, err := emscripten.NewFunctionExporterForModule(module)
@@ -82,19 +82,35 @@ func (l *Library) Open(ctx context.Context) (*Instance, error) {
 		<-l.host.places
 		return nil, err
 	}
-	config := wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize")
-	// Calls get no context of their own, as each with an end would cost a goroutine: ctx closes the module.
-	module, err := l.host.runtime.InstantiateModule(l.host.base, l.module, config)
+	i, err := l.start(ctx)
 	if err != nil {
 		l.free()
-		if cause := cmp.Or(context.Cause(ctx), context.Cause(l.host.base)); cause != nil {
-			return nil, cause
+		return nil, err
+	}
+	return i, nil
+}
+
+func (l *Library) start(ctx context.Context) (_ *Instance, err error) {
+	defer func() { // of wazero's: the host has no memory for it
+		if recovered := recover(); recovered != nil {
+			err = ErrMemory
 		}
+	}()
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
+	module, err := l.host.runtime.InstantiateModule(withMemory(ctx), l.module, config)
+	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", l.name, err)
 	}
 	i := &Instance{library: l, module: module, ctx: ctx, called: make(map[string]api.Function)}
 	for _, end := range []context.Context{ctx, l.host.base} {
-		i.leave = append(i.leave, context.AfterFunc(end, func() { _ = module.Close(context.Background()) }))
+		keep, err := blowWith(end, module)
+		if err != nil {
+			return nil, errors.Join(err, module.Close(context.Background()))
+		}
+		i.leave = append(i.leave, keep)
+	}
+	if _, err := i.Call("_initialize"); err != nil {
+		return nil, errors.Join(err, module.Close(context.Background()))
 	}
 	return i, nil
 }

@@ -78,15 +78,27 @@ func (p *Program) start() *instance {
 				run.ended <- &ExitError{Program: p.name}
 			}
 		}()
-		config := wazero.NewModuleConfig().WithName("").WithArgs(p.name).
-			WithStdin(run.stdin).WithStdout(run.stdout).WithStderr(&run.stderr)
-		module, err := p.host.runtime.InstantiateModule(ctx, p.module, config)
-		if module != nil {
-			err = errors.Join(err, module.Close(context.Background()))
-		}
-		run.ended <- p.why(ctx, run, err)
+		run.ended <- p.why(ctx, run, p.work(ctx, run))
 	}()
 	return run
+}
+
+// work makes an instance and runs it to its end.
+func (p *Program) work(ctx context.Context, run *instance) (err error) {
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().WithArgs(p.name).
+		WithStdin(run.stdin).WithStdout(run.stdout).WithStderr(&run.stderr)
+	module, err := p.host.runtime.InstantiateModule(withMemory(ctx), p.module, config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, module.Close(context.Background())) }()
+	keep, err := blowWith(ctx, module)
+	if err != nil {
+		return err
+	}
+	defer keep()
+	_, err = module.ExportedFunction("_start").Call(ctx)
+	return err
 }
 
 // give lets an instance have its input, and waits for its end.
