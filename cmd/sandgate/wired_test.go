@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -232,6 +233,11 @@ func fill(message protoreflect.Message, session string) {
 	for i := range fields.Len() {
 		field := fields.Get(i)
 		choice := field.ContainingOneof()
+		rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
+		if field.IsList() && rules.GetRepeated().GetMinItems() > 0 { // of text, so far
+			message.Mutable(field).List().Append(protoreflect.ValueOfString(word(field, session)))
+			continue
+		}
 		if field.IsList() || field.IsMap() || choice != nil && choice.Fields().Get(0) != field {
 			continue
 		}
