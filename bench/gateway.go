@@ -84,7 +84,8 @@ func (g *gateway) start(address, metrics, binary, runtime string, pool int) erro
 	// Not CommandContext: it would kill the gateway before that has removed its sandboxes.
 	g.process = exec.Command(binary, "serve", "--config", g.configFile(), "--listen", address, //nolint:noctx // see above
 		"--metrics-listen", metrics, "--tenant-runtime", "any", "--state-dir", g.stateDir(), "--runtime", runtime, "--image", g.engine.image,
-		"--pool-python", strconv.Itoa(pool), "--pool-data", "0", "--drain-timeout", "5s")
+		"--pool-python", strconv.Itoa(pool), "--pool-data", "0", "--drain-timeout", "5s",
+		"--max-sessions", "256") // one of two tenants may have half, which BURST asks for
 	g.process.Env = withoutSettings(os.Environ())
 	g.process.Stdout, g.process.Stderr = log, log
 	// Ctrl-C at the terminal goes to us; we end the gateway when the row has let go of it.

@@ -7,22 +7,33 @@ import (
 	"slices"
 )
 
-// A fuse is what ends a program that runs: a variable that every loop and every function of it looks at, and
-// that only the host sets. wazero can end programs by itself, but leaves them at every turn of a loop to
-// ask, which makes a reader take three to four times as long. The format that is read and written here is
-// that of the WebAssembly specification, chapter 5, "Binary Format".
+// A fuse is what ends a program that runs: every loop and every function of it counts down, and now and then
+// looks at a variable that only the host sets. wazero can end programs by itself, but leaves them at every
+// turn of a loop to ask, which makes a reader take three to four times as long. As machine code cannot be
+// interrupted by Go's scheduler, neither for others nor for the collector, a program also comes back to Go
+// then, by growing its memory by nothing. The format that is read and written here is that of the
+// WebAssembly specification, chapter 5, "Binary Format".
 
 // fuseName is the name under which the variable is exported.
 const fuseName = "sandgate.fuse"
 
 // Sections of a module by their ids, in the order in which they must come.
 const (
-	sectionCustom = 0
-	sectionImport = 2
-	sectionGlobal = 6
-	sectionExport = 7
-	sectionCode   = 10
+	sectionCustom   = 0
+	sectionType     = 1
+	sectionImport   = 2
+	sectionFunction = 3
+	sectionMemory   = 5
+	sectionGlobal   = 6
+	sectionExport   = 7
+	sectionCode     = 10
 )
+
+// period is how many turns of loops and calls there are between two looks, as a signed LEB128 number: 65,536,
+// which take from less than a tenth of a millisecond to a few.
+func period() []byte { return []byte{0x80, 0x80, 0x04} }
+
+const typeFunction, typeI32, variable = 0x60, 0x7f, 1
 
 // errModule is for a binary that is no module, or has something in it that is not known here.
 var errModule = errors.New("invalid WebAssembly module")
@@ -39,25 +50,42 @@ func addFuse(module []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	imported, err := importedGlobals(find(sections, sectionImport))
+	imported, err := importsOf(find(sections, sectionImport))
 	if err != nil {
 		return nil, err
 	}
-	globals, fuse, err := appendTo(find(sections, sectionGlobal), 0x7f, 1, 0x41, 0, 0x0b) // a variable i32, zero at first
+	if memories := find(sections, sectionMemory); !imported.memory && (len(memories) == 0 || memories[0] == 0) {
+		return nil, fmt.Errorf("%w: it has no memory", errModule)
+	}
+	globals, fuse, err := appendTo(find(sections, sectionGlobal), typeI32, variable, opI32Const, 0, opEnd)
 	if err != nil {
 		return nil, err
 	}
-	fuse += imported
+	fuse += imported.globals
+	globals, _, err = appendTo(globals, slices.Concat([]byte{typeI32, variable, opI32Const}, period(), []byte{opEnd})...) // the count
+	if err != nil {
+		return nil, err
+	}
 	export := append(binary.AppendUvarint(nil, uint64(len(fuseName))), fuseName...)
 	exports, _, err := appendTo(find(sections, sectionExport), binary.AppendUvarint(append(export, 3), fuse)...)
 	if err != nil {
 		return nil, err
 	}
-	code, err := addChecks(find(sections, sectionCode), fuse)
+	types, look, err := appendTo(find(sections, sectionType), typeFunction, 0, 1, typeI32)
 	if err != nil {
 		return nil, err
 	}
-	for id, content := range map[byte][]byte{sectionGlobal: globals, sectionExport: exports, sectionCode: code} {
+	functions, lookout, err := appendTo(find(sections, sectionFunction), binary.AppendUvarint(nil, look)...)
+	if err != nil {
+		return nil, err
+	}
+	code, err := addChecks(find(sections, sectionCode), fuse, imported.functions+lookout)
+	if err != nil {
+		return nil, err
+	}
+	for id, content := range map[byte][]byte{
+		sectionType: types, sectionFunction: functions, sectionGlobal: globals, sectionExport: exports, sectionCode: code,
+	} {
 		sections = put(sections, id, content)
 	}
 	out := slices.Clone(module[:headerBytes])
@@ -127,53 +155,77 @@ func appendTo(list []byte, element ...byte) ([]byte, uint64, error) {
 	return slices.Concat(binary.AppendUvarint(nil, count+1), r.rest, element), count, r.err
 }
 
-// importedGlobals counts the variables that a module imports, which come before its own.
-func importedGlobals(imports []byte) (globals uint64, err error) {
-	if imports == nil {
-		return 0, nil
+// imports are what a module imports, which is counted before its own.
+type imports struct {
+	functions, globals uint64
+	memory             bool
+}
+
+func importsOf(section []byte) (all imports, err error) {
+	if section == nil {
+		return all, nil
 	}
-	r := &reader{rest: imports}
+	r := &reader{rest: section}
 	for range r.number() {
 		r.take(r.number()) // of the module
 		r.take(r.number()) // of the name
 		switch kind := r.byte(); kind {
 		case 0: // a function
 			r.number()
+			all.functions++
 		case 1: // a table
 			r.byte()
 			r.limits()
 		case 2: // a memory
 			r.limits()
+			all.memory = true
 		case 3: // a variable
 			r.take(2)
-			globals++
+			all.globals++
 		default:
-			return 0, fmt.Errorf("%w: an import of the kind %d", errModule, kind)
+			r.fail("an import of the kind %d", kind)
 		}
 		if r.err != nil {
-			return 0, r.err
+			return all, r.err
 		}
 	}
-	return globals, nil
+	return all, nil
 }
 
-// addChecks returns the functions of a module with a look at the fuse at the beginning of each of them and
-// of each of their loops.
-func addChecks(code []byte, fuse uint64) ([]byte, error) {
+// checkOf is what is put into loops and functions: count down, and at zero begin anew, come back to Go, and
+// trap where the fuse has been blown. The count is the variable after the fuse. The fuse is looked at by a
+// function of its own, as wazero keeps variables in registers until there is a call.
+func checkOf(fuse, lookout uint64) []byte {
+	count := binary.AppendUvarint(nil, fuse+1)
+	return slices.Concat(
+		[]byte{opGlobalGet}, count, []byte{opI32Const, 0x7f, opI32Add, opGlobalSet}, count, // one less
+		[]byte{opGlobalGet}, count, []byte{opI32Eqz, opIf, 0x40},
+		[]byte{opI32Const}, period(), []byte{opGlobalSet}, count,
+		[]byte{opI32Const, 0, opMemoryGrow, 0, opDrop},
+		[]byte{opCall}, binary.AppendUvarint(nil, lookout), []byte{opIf, 0x40, opUnreachable, opEnd},
+		[]byte{opEnd},
+	)
+}
+
+// addChecks returns the functions of a module with a check at the beginning of each of them and of each of
+// their loops, and behind them the one that looks at the fuse.
+func addChecks(code []byte, fuse, lookout uint64) ([]byte, error) {
 	if code == nil {
-		return []byte{0}, nil
+		code = []byte{0}
 	}
-	check := append(binary.AppendUvarint([]byte{opGlobalGet}, fuse), opIf, 0x40, opUnreachable, opEnd)
+	check := checkOf(fuse, lookout)
 	r := &reader{rest: code}
 	count := r.number()
-	out := binary.AppendUvarint(make([]byte, 0, len(code)+len(code)/4), count)
+	out := binary.AppendUvarint(make([]byte, 0, 2*len(code)), count+1)
+	add := func(body []byte) { out = append(binary.AppendUvarint(out, uint64(len(body))), body...) }
 	for range count {
 		body, err := checked(r.take(r.number()), check, fuse)
 		if err = errors.Join(r.err, err); err != nil {
 			return nil, err
 		}
-		out = append(binary.AppendUvarint(out, uint64(len(body))), body...)
+		add(body)
 	}
+	add(append(binary.AppendUvarint([]byte{0, opGlobalGet}, fuse), opEnd))
 	return out, nil
 }
 

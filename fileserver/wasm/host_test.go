@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -171,6 +172,25 @@ func TestFreshInstances(t *testing.T) {
 	all.Wait()
 }
 
+// TestOthersRun while a program runs that never waits: what is not of it is not held up, and the collector
+// is not either.
+func TestOthersRun(t *testing.T) {
+	p := newHostile(t)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- p.Run(ctx, some, io.NopCloser(strings.NewReader("loop\n")), io.Discard)
+	}()
+	runtime.Gosched()
+	runtime.GC()
+	leave()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("nothing else ran before it ended with %v", err)
+	}
+}
+
 // TestBadModules are refused with the reason.
 func TestBadModules(t *testing.T) {
 	host, err := NewHost("")
@@ -182,8 +202,8 @@ func TestBadModules(t *testing.T) {
 	for _, test := range []struct{ name, binary, want string }{
 		{"empty", "", "invalid magic"},
 		{"text", "#!/bin/sh\n", "invalid magic"},
-		{"no start", header, "exports no _start"},
-		{"another import", header + "\x01\x04\x01\x60\x00\x00" + "\x02\x0a\x01\x03env\x02go\x00\x00", "asks for env.go"},
+		{"no start", header + "\x05\x03\x01\x00\x01", "exports no _start"},
+		{"another import", header + "\x01\x04\x01\x60\x00\x00" + "\x02\x0a\x01\x03env\x02go\x00\x00" + "\x05\x03\x01\x00\x01", "asks for env.go"},
 		{"torn", header + "\x01\x7f", "compile torn"},
 	} {
 		if _, err := host.Compile(t.Context(), test.name, []byte(test.binary)); err == nil || !strings.Contains(err.Error(), test.want) {

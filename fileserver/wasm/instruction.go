@@ -18,6 +18,7 @@ const (
 	opBranchTable  = 0x0e
 	opCall         = 0x10
 	opCallIndirect = 0x11
+	opDrop         = 0x1a
 	opSelectTyped  = 0x1c
 	opLocalGet     = 0x20
 	opGlobalGet    = 0x23
@@ -31,6 +32,8 @@ const (
 	opI64Const     = 0x42
 	opF32Const     = 0x43
 	opF64Const     = 0x44
+	opI32Eqz       = 0x45
+	opI32Add       = 0x6a
 	opPlainLast    = 0xc4
 	opRefNull      = 0xd0
 	opRefIsNull    = 0xd1

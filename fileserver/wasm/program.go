@@ -11,6 +11,9 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
+// refillAfter is how long after a run the instance for the next is started.
+const refillAfter = 10 * time.Millisecond
+
 // A Program is a compiled program. Its methods may be called by any number of goroutines.
 type Program struct {
 	host   *Host
@@ -37,7 +40,7 @@ func (p *Program) Run(ctx context.Context, limits Limits, stdin io.ReadCloser, s
 			return ErrClosed
 		}
 	}
-	defer p.spare.refill(p)
+	defer p.spare.refillSoon(p)
 	return run.give(ctx, limits, stdin, stdout)
 }
 
@@ -170,6 +173,20 @@ func (s *spare) refill(p *Program) {
 	if s.wanted && s.instance == nil {
 		s.instance = p.start()
 	}
+}
+
+// refillSoon starts an instance when whoever waits for what was read has had the time to be answered: starting
+// one takes a processor for some milliseconds.
+func (s *spare) refillSoon(p *Program) {
+	if s.wants() {
+		time.AfterFunc(refillAfter, func() { s.refill(p) })
+	}
+}
+
+func (s *spare) wants() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wanted && s.instance == nil
 }
 
 func (s *spare) drop() {
