@@ -14,6 +14,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/sandgate/sandgate/fileserver"
+	"github.com/sandgate/sandgate/fileserver/tools"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox/sandboxtest"
 )
@@ -172,6 +173,29 @@ func TestDamagedCache(t *testing.T) {
 		if err := documents.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestOldCachesGo: what another version compiled is removed, and what this one did is kept.
+func TestOldCachesGo(t *testing.T) {
+	cache := t.TempDir()
+	if err := os.CopyFS(cache, os.DirFS(compiled)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(cache, "0123456789abcdef", "wazero"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filesOf(t, textGuest("hello"))
+	documents := fileserver.NewDocuments(files, cache)
+	if _, err := documents.ReadDocument(t.Context(), &sandgatev1.ReadDocumentRequest{SessionId: "s", Path: "a.txt"}); err != nil {
+		t.Error(err)
+	}
+	if err := documents.Close(); err != nil {
+		t.Error(err)
+	}
+	entries, err := os.ReadDir(cache)
+	if err != nil || len(entries) != 1 || entries[0].Name() != tools.Version() {
+		t.Errorf("%v, %v", entries, err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -24,15 +25,27 @@ type readers struct {
 	pdf    *pdf.Reader
 }
 
-// openReaders compiles the programs, or finds them in cacheDir. A cache that cannot be used is emptied; where
-// that does not help either, there is none.
+// openReaders compiles the programs, or finds them in a folder of their version in cacheDir, where those of other
+// versions are removed. A cache that cannot be used is emptied; where that does not help either, there is none.
 func openReaders(ctx context.Context, cacheDir string) (*readers, error) {
-	r, err := compileReaders(ctx, cacheDir)
-	if err == nil || cacheDir == "" {
-		return r, err
+	if cacheDir == "" {
+		return compileReaders(ctx, "")
 	}
-	if removeErr := os.RemoveAll(cacheDir); removeErr == nil {
-		if r, err = compileReaders(ctx, cacheDir); err == nil {
+	version := tools.Version()
+	own := filepath.Join(cacheDir, version)
+	if entries, err := os.ReadDir(cacheDir); err == nil {
+		for _, entry := range entries {
+			if entry.Name() != version {
+				_ = os.RemoveAll(filepath.Join(cacheDir, entry.Name())) // what stays takes room, and no harm is done
+			}
+		}
+	}
+	r, err := compileReaders(ctx, own)
+	if err == nil {
+		return r, nil
+	}
+	if removeErr := os.RemoveAll(own); removeErr == nil {
+		if r, err = compileReaders(ctx, own); err == nil {
 			return r, nil
 		}
 	}

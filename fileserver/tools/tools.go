@@ -5,7 +5,9 @@ package tools
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	_ "embed" // for the programs
+	"encoding/hex"
 	"fmt"
 	"io"
 )
@@ -17,6 +19,15 @@ var reader []byte
 
 //go:embed pdfium.wasm.gz
 var pdfium []byte
+
+// Version tells programs apart that are not the same. It is a name that a file may have.
+func Version() string {
+	sum := sha256.New()
+	for _, program := range [][]byte{reader, pdfium} {
+		sum.Write(program)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8])
+}
 
 // Reader returns the WASI program that reads documents of every format but PDF.
 func Reader() ([]byte, error) { return unpack("the reader", reader) }
