@@ -55,7 +55,8 @@ func (s *subject) tunnels() {
 }
 
 func (s *subject) reverseTunnel(client guestv1connect.GuestServiceClient) {
-	listen, err := client.Listen(s.Context(), &guestv1.ListenRequest{Port: 33128})
+	// Below the ports that the system gives out: the fake's are this machine's, and other tests use those.
+	listen, err := client.Listen(s.Context(), &guestv1.ListenRequest{Port: 23128})
 	s.must(err)
 	defer func() { _ = listen.Close() }()
 	if !listen.Receive() {
@@ -87,7 +88,7 @@ func (s *subject) reverseTunnel(client guestv1connect.GuestServiceClient) {
 		}
 		served <- errors.Join(err, accept.CloseResponse())
 	}()
-	run := s.sh("curl -s -m 10 http://127.0.0.1:33128/ || python3 -c 'import urllib.request as u; print(u.urlopen(\"http://127.0.0.1:33128/\", timeout=9).read().decode(), end=\"\")'")
+	run := s.sh("curl -s -m 10 http://127.0.0.1:23128/ || python3 -c 'import urllib.request as u; print(u.urlopen(\"http://127.0.0.1:23128/\", timeout=9).read().decode(), end=\"\")'")
 	select {
 	case err := <-served:
 		s.must(err)
