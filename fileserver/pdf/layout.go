@@ -34,6 +34,7 @@ type cell struct {
 type line struct {
 	cells            []*cell
 	baseline, height float64
+	turned           bool
 }
 
 // layOut makes Markdown of the words of a page.
@@ -72,7 +73,7 @@ func toLines(words []word) []*line {
 	var lines []*line
 	for _, w := range words {
 		if n := len(lines); n == 0 || !lines[n-1].takes(w) {
-			lines = append(lines, &line{baseline: w.bottom})
+			lines = append(lines, &line{baseline: w.bottom, turned: w.turned})
 		}
 		lines[len(lines)-1].add(w)
 	}
@@ -81,6 +82,9 @@ func toLines(words []word) []*line {
 
 // takes tells whether a word goes on with the line.
 func (l *line) takes(w word) bool {
+	if l.turned || w.turned {
+		return false
+	}
 	last := l.cells[len(l.cells)-1]
 	height := max(l.height, w.top-w.bottom)
 	overlaps := w.bottom < l.baseline+l.height && w.top > l.baseline // a raised number

@@ -169,6 +169,22 @@ func stream(dictionary, data string) string {
 	return fmt.Sprintf("<< %s /Length %d >>\nstream\n%s\nendstream", dictionary, len(data), data)
 }
 
+// TestTextThatIsTurned stays in words, whichever way it is drawn.
+func TestTextThatIsTurned(t *testing.T) {
+	reply, err := read(t, made("<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+		"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 500 500] /Contents 4 0 R /Resources << /Font << /F 5 0 R >> >> >>",
+		stream("", "BT /F 12 Tf 0 1 -1 0 100 100 Tm (Upwards) Tj ET BT /F 12 Tf 0 -1 1 0 300 300 Tm (Downwards) Tj ET BT /F 12 Tf 310 280 Td (Plain text) Tj ET"),
+		"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"), "", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Upwards\n", "Downwards\n", "Plain text\n"} {
+		if !strings.Contains(reply.Text, want) {
+			t.Errorf("%q is not in %q", want, reply.Text)
+		}
+	}
+}
+
 // TestHostile reads what was made to do harm: each ends soon, with an error or without, and the next
 // document is read.
 func TestHostile(t *testing.T) {

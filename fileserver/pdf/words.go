@@ -14,6 +14,7 @@ const maxChars = 500_000
 type word struct {
 	text                     string
 	left, right, bottom, top float64
+	turned                   bool // drawn up or down, so that it is a line of its own
 }
 
 // words returns the words of a page's text, in the order in which the page draws them.
@@ -56,19 +57,22 @@ func (f *file) words(text uint64) []word {
 	return words
 }
 
-// place adds a word that begins at a character. One whose end is not behind its beginning, such as one
-// that is drawn upwards, is added character by character.
+// place adds a word that begins at a character. One that is drawn up or down stays whole; one whose end is
+// before its beginning otherwise, as it goes on in the next line, is added character by character.
 func (f *file) place(words []word, text uint64, box uint32, first int, chars []rune) []word {
 	w := f.boxOf(text, box, first)
 	if last := len(chars) - 1; last > 0 {
 		end := f.boxOf(text, box, first+last)
-		if end.left <= w.left {
+		if end.left <= w.left && w.left-end.left > max(w.right-w.left, w.top-w.bottom) {
 			for i := range chars {
 				words = f.place(words, text, box, first+i, chars[i:i+1])
 			}
 			return words
 		}
-		w = word{left: w.left, right: end.right, bottom: min(w.bottom, end.bottom), top: max(w.top, end.top)}
+		w = word{
+			left: min(w.left, end.left), right: max(w.right, end.right), bottom: min(w.bottom, end.bottom), top: max(w.top, end.top),
+			turned: end.left <= w.left,
+		}
 	}
 	w.text = printable(chars)
 	if w.text == "" {
