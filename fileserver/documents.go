@@ -115,7 +115,7 @@ func (d *Documents) fetch(ctx context.Context, req *sandgatev1.ReadDocumentReque
 		data.Write(piece.GetData())
 		return within.Err()
 	})
-	if ctx.Err() == nil && within.Err() != nil {
+	if err != nil && ctx.Err() == nil && within.Err() != nil {
 		return nil, guestrpc.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("the sandbox took more than %s to hand the document over", fetchTimeout),
 			"SANDBOX_SILENT", "The sandbox is overloaded or stuck. Try again later, or make a new session.")
 	}

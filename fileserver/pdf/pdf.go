@@ -126,7 +126,7 @@ func (f *file) meta(key string) string {
 // A Reader reads PDF documents. Its methods may be called by any number of goroutines.
 type Reader struct{ library *wasm.Library }
 
-// NewReader compiles PDFium, or finds it in the host's cache.
+// NewReader compiles PDFium, or finds it in the host's cache. It is freed with the host.
 func NewReader(ctx context.Context, host *wasm.Host, pdfium []byte) (*Reader, error) {
 	library, err := host.CompileLibrary(ctx, "PDFium", pdfium)
 	if err != nil {
@@ -134,9 +134,6 @@ func NewReader(ctx context.Context, host *wasm.Host, pdfium []byte) (*Reader, er
 	}
 	return &Reader{library: library}, nil
 }
-
-// Close frees PDFium. No document may be being read.
-func (r *Reader) Close() error { return r.library.Close() }
 
 // with opens a document for do.
 func (r *Reader) with(ctx context.Context, data []byte, do func(*file) error) (err error) {

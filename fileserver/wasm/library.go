@@ -13,7 +13,7 @@ import (
 )
 
 // A Library is a compiled module whose functions are called one by one, such as a C library that
-// Emscripten built. Its methods may be called by any number of goroutines.
+// Emscripten built. It is freed with its host. Its methods may be called by any number of goroutines.
 type Library struct {
 	host   *Host
 	name   string
@@ -55,9 +55,6 @@ func refused(name string) api.GoModuleFunc {
 		panic(fmt.Errorf("%s was called, which is not given to it", name)) //nolint:forbidigo // wazero ends the instance with it
 	}
 }
-
-// Close frees the compiled module. No instance may live.
-func (l *Library) Close() error { return l.module.Close(context.Background()) }
 
 // An Instance is a library with a memory of its own. It is used by one goroutine, and believed nothing: what
 // it returns are numbers and bytes of its memory.

@@ -14,7 +14,7 @@ import (
 // refillAfter is how long after a run the instance for the next is started.
 const refillAfter = 10 * time.Millisecond
 
-// A Program is a compiled program. Its methods may be called by any number of goroutines.
+// A Program is a compiled program, which is freed with its host. Its methods may be called by any number of goroutines.
 type Program struct {
 	host   *Host
 	name   string
@@ -49,12 +49,6 @@ func (p *Program) Run(ctx context.Context, limits Limits, stdin io.ReadCloser, s
 func (p *Program) Warm() {
 	p.spare.open()
 	p.spare.refill(p)
-}
-
-// Close ends the instance that waits. No run may be under way or begin later.
-func (p *Program) Close() error {
-	p.spare.drop()
-	return p.module.Close(context.Background())
 }
 
 // instance is one run of a program, from its start, which needs no input, to its end.
@@ -120,12 +114,6 @@ func (run *instance) give(ctx context.Context, limits Limits, stdin io.ReadClose
 	return <-run.ended
 }
 
-// drop ends an instance that was given nothing.
-func (run *instance) drop() {
-	run.stop(context.Canceled)
-	<-run.ended //nolint:errcheck // it was given nothing
-}
-
 // why returns why an instance ended, nil where it did so well.
 func (p *Program) why(ctx context.Context, run *instance, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
@@ -187,14 +175,4 @@ func (s *spare) wants() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.wanted && s.instance == nil
-}
-
-func (s *spare) drop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.wanted = false
-	if s.instance != nil {
-		s.instance.drop()
-		s.instance = nil
-	}
 }

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// ErrEnough is returned by [Output.Add] when nothing of the rest is wanted.
+// ErrEnough is returned by a reader that knows that nothing of the rest is wanted. It is no error of the reply.
 var ErrEnough = errors.New("enough")
 
 const (
