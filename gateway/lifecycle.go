@@ -125,7 +125,7 @@ func (s *Sessions) adopt(sess *session) bool {
 func (s *Sessions) watch(sess *session) {
 	s.work.Go(func() {
 		sess.measure()
-		sess.weigh(0)
+		sess.weigh(0, false)
 	})
 	select {
 	case <-sess.leave:

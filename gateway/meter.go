@@ -12,19 +12,21 @@ import (
 
 // Bounds of measuring what sandboxes use.
 const (
-	meterEvery   = 2 * time.Second // a tenant exceeds its limits by what its sandboxes use in this time
-	meterTimeout = 2 * time.Second // for one look at one sandbox
+	meterEvery   = 500 * time.Millisecond // a tenant exceeds its limits by what its sandboxes use in this time
+	meterTimeout = 2 * time.Second        // for one look at one sandbox
 	meterAtOnce  = 4
 )
 
 // The weights of sandboxes where processors are short. One that has worked little gets what it wants at
-// once; one that works all the time gets a share of its tenant's share. So a tenant that fills the host
-// with work keeps nobody waiting who asks for a moment of it now and then.
+// once; one that works all the time gets a share of its tenant's share, and is kept off a processor while
+// another tenant has sandboxes that work little. So a tenant that fills the host with work keeps nobody
+// waiting who asks for a moment of it now and then. docs/rationale.md has why weights alone are not enough.
 const (
 	quietWeight = 8192
 	busyWeight  = 512 // of all busy sandboxes of a tenant of weight 1
 	leastWeight = 16
-	busyFrom    = 4 // a sandbox is busy from this part of a processor on: a quarter
+	busyFrom    = 4                // a sandbox is busy from this part of a processor on: a quarter
+	busyFor     = 15 * time.Second // and for so long after, or whoever works in turns would be quiet in between
 )
 
 // metered is what was seen of a session's use last.
@@ -34,9 +36,13 @@ type metered struct {
 	use   sandbox.Usage // guarded by mu
 	at    time.Time     // guarded by mu
 
-	weight int         // as the host was told; guarded by mu
-	busy   atomic.Bool // it took more than its part of a processor lately
+	share  sandbox.CPUShare // as the host was told; guarded by mu
+	worked time.Time        // when it took more than its part of a processor last; guarded by mu
+	busy   atomic.Bool      // that was lately
 }
+
+// busyness is how many running sandboxes of a tenant are busy, and how many quiet.
+type busyness struct{ busy, quiet int }
 
 // meter charges tenants for what their sandboxes use, as the host counts it, until the end. What runs
 // inside has no say in it.
@@ -52,18 +58,23 @@ func (s *Sessions) meter() {
 		}
 		var looks sync.WaitGroup
 		running := s.running()
-		busy := map[*quota.Account]int{}
+		quiet, of := 0, map[*quota.Account]busyness{}
 		for _, sess := range running {
+			ours := of[sess.account]
 			if sess.metered.busy.Load() {
-				busy[sess.account]++
+				ours.busy++
+			} else {
+				ours.quiet++
+				quiet++
 			}
+			of[sess.account] = ours
 		}
 		for _, sess := range running {
 			slots <- struct{}{}
 			looks.Go(func() {
 				defer func() { <-slots }()
 				sess.measure()
-				sess.weigh(busy[sess.account])
+				sess.weigh(of[sess.account].busy, quiet > of[sess.account].quiet)
 			})
 		}
 		looks.Wait()
@@ -87,7 +98,10 @@ func (sess *session) measure() {
 	}
 	before, now := &sess.metered, time.Now()
 	if before.known {
-		sess.metered.busy.Store((use.CPU-before.use.CPU)*busyFrom > now.Sub(before.at))
+		if (use.CPU-before.use.CPU)*busyFrom > now.Sub(before.at) {
+			before.worked = now
+		}
+		before.busy.Store(now.Sub(before.worked) < busyFor)
 		sess.account.Charge(quota.CPU, (use.CPU - before.use.CPU).Milliseconds())
 		sess.account.Charge(quota.MemoryTime, (before.use.MemoryBytes+use.MemoryBytes)/2/sandbox.MiB*now.Sub(before.at).Milliseconds())
 	}
@@ -106,21 +120,22 @@ func (sess *session) measureLost() {
 	}
 }
 
-// weigh tells the host how much the sandbox counts beside others, of which so many of its tenant's are
-// busy. A host that cannot be told divides its processors evenly among sandboxes.
-func (sess *session) weigh(busy int) {
+// weigh tells the host how the sandbox stands to others: how many of its tenant's are busy, and whether
+// another tenant has quiet ones. A host that cannot be told divides its processors evenly among sandboxes.
+func (sess *session) weigh(busy int, quietOthers bool) {
 	meter, ok := sess.sandbox.(sandbox.Meter)
 	if !ok {
 		return
 	}
-	weight := quietWeight
+	share := sandbox.CPUShare{Weight: quietWeight}
 	if sess.metered.busy.Load() {
-		weight = max(leastWeight, busyWeight*int(max(1, sess.account.Limits().Weight))/max(1, busy))
+		share.Weight = max(leastWeight, busyWeight*int(max(1, sess.account.Limits().Weight))/max(1, busy))
+		share.Aside = quietOthers
 	}
 	sess.metered.mu.Lock()
 	defer sess.metered.mu.Unlock()
-	if sess.metered.known && weight != sess.metered.weight && meter.SetCPUWeight(weight) == nil {
-		sess.metered.weight = weight
+	if sess.metered.known && share != sess.metered.share && meter.SetCPUShare(share) == nil {
+		sess.metered.share = share
 	}
 }
 

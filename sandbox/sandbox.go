@@ -73,9 +73,18 @@ type Usage struct {
 type Meter interface {
 	// Usage returns what the sandbox uses. It fails where the sandbox has ended.
 	Usage(ctx context.Context) (Usage, error)
-	// SetCPUWeight has the host weigh the sandbox against others that want its processors, from 2 to
-	// 262,144; sandboxes are made with 1,024. It fails where the host cannot be told.
-	SetCPUWeight(weight int) error
+	// SetCPUShare tells the host how the sandbox stands to others. It fails where the host cannot be told.
+	SetCPUShare(share CPUShare) error
+}
+
+// CPUShare is how a sandbox stands to others that want the host's processors.
+type CPUShare struct {
+	// Weight is from 2 to 262,144. Sandboxes are made with 1,024.
+	Weight int
+	// Aside keeps the sandbox off one processor of the host in eight, and one at least, so that whoever
+	// works little finds it free. It does nothing on a host with a single processor, or whose cgroups
+	// have no cpuset.
+	Aside bool
 }
 
 // A Driver makes sandboxes. Its method may be called by any number of goroutines.

@@ -27,6 +27,7 @@ const (
 // counters are the files of a container's cgroup. All empty: the engine is asked.
 type counters struct {
 	cpu, memory, weight string
+	cpus                string // the processors that it may run on; the file may be missing
 }
 
 // Usage returns what the container uses. The kernel's own files are read where they can be seen, which
@@ -47,26 +48,6 @@ func (c *instance) Usage(ctx context.Context) (sandbox.Usage, error) {
 	return sandbox.Usage{CPU: cpu, MemoryBytes: memory}, nil
 }
 
-// SetCPUWeight writes the weight to the container's cgroup.
-func (c *instance) SetCPUWeight(weight int) error {
-	file := c.counters.weight // known since the first look at its use
-	if file == "" {
-		return fmt.Errorf("weigh sandbox %s: its cgroup cannot be seen: %w", c.name, errors.ErrUnsupported)
-	}
-	if filepath.Base(file) == "cpu.weight" { // from 1 to 10,000, as runc converts it
-		weight = 1 + (weight-2)*9999/262142
-	}
-	cgroup, err := os.OpenFile(file, os.O_WRONLY, 0)
-	if err != nil {
-		return fmt.Errorf("weigh sandbox %s: %w", c.name, err)
-	}
-	_, err = cgroup.WriteString(strconv.Itoa(weight))
-	if err = errors.Join(err, cgroup.Close()); err != nil {
-		return fmt.Errorf("weigh sandbox %s: %w", c.name, err)
-	}
-	return nil
-}
-
 // findCounters finds the container's cgroup: where engines put it, or else by its first process. The
 // engine's word for the process is not taken: its cgroup must have the container's id in its name.
 func (c *instance) findCounters(ctx context.Context) counters {
@@ -75,7 +56,7 @@ func (c *instance) findCounters(ctx context.Context) counters {
 		parent = "docker"
 	}
 	for _, place := range []string{filepath.Join(parent, c.id), filepath.Join("system.slice", "docker-"+c.id+".scope")} {
-		if found := countersAt(map[string]string{"cpuacct": place, "cpu": place, "memory": place, "": place}); found.fit(c.id) {
+		if found := countersAt(map[string]string{"cpuacct": place, "cpu": place, "cpuset": place, "memory": place, "": place}); found.fit(c.id) {
 			return found
 		}
 	}
@@ -100,12 +81,14 @@ func countersAt(place map[string]string) counters {
 			cpu:    filepath.Join(cgroupRoot, "cpuacct", place["cpuacct"], "cpuacct.usage"),
 			memory: filepath.Join(cgroupRoot, "memory", place["memory"], "memory.usage_in_bytes"),
 			weight: filepath.Join(cgroupRoot, "cpu", place["cpu"], "cpu.shares"),
+			cpus:   filepath.Join(cgroupRoot, "cpuset", place["cpuset"], "cpuset.cpus"),
 		}
 	}
 	return counters{
 		cpu:    filepath.Join(cgroupRoot, place[""], "cpu.stat"),
 		memory: filepath.Join(cgroupRoot, place[""], "memory.current"),
 		weight: filepath.Join(cgroupRoot, place[""], "cpu.weight"),
+		cpus:   filepath.Join(cgroupRoot, place[""], "cpuset.cpus"),
 	}
 }
 

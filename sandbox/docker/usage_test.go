@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -57,8 +58,13 @@ func TestUsage(t *testing.T) {
 				t.Errorf("%s counts %s and %d MiB, %v", what, cpu, memory/sandbox.MiB, err)
 			}
 		}
-		if err := box.SetCPUWeight(64); err != nil {
-			t.Error(err)
+		for _, aside := range []bool{true, false, true} {
+			if err := box.SetCPUShare(sandbox.CPUShare{Weight: 64, Aside: aside}); err != nil {
+				t.Error(err)
+			}
+			if had, has := processorsOf(t, filepath.Dir(filepath.Dir(box.counters.cpus))), processorsOf(t, filepath.Dir(box.counters.cpus)); len(had) > 1 && (len(has) < len(had)) != aside {
+				t.Errorf("aside %t: it may run on %v of %v", aside, has, had)
+			}
 		}
 		if told, err := os.ReadFile(box.counters.weight); err != nil || strings.TrimSpace(string(told)) != map[bool]string{true: "64", false: "3"}[strings.HasSuffix(box.counters.weight, "shares")] {
 			t.Errorf("the host has %s, %v", told, err)
@@ -66,10 +72,37 @@ func TestUsage(t *testing.T) {
 		if err := box.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := box.Usage(t.Context()); err == nil || box.SetCPUWeight(64) == nil {
+		if _, err := box.Usage(t.Context()); err == nil || box.SetCPUShare(sandbox.CPUShare{Weight: 64}) == nil {
 			t.Error("a sandbox that is gone uses something, or takes a weight")
 		}
 	})
+}
+
+// processorsOf returns the processors of a cgroup.
+func processorsOf(t *testing.T, cgroup string) []int {
+	t.Helper()
+	for _, name := range []string{"cpuset.effective_cpus", "cpuset.cpus.effective"} {
+		if list, err := os.ReadFile(filepath.Join(cgroup, name)); err == nil {
+			all, err := parseProcessors(strings.TrimSpace(string(list)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return all
+		}
+	}
+	return nil
+}
+
+func TestProcessors(t *testing.T) {
+	for list, want := range map[string]string{
+		"0": "0", "0-3": "0,1,2,3", "0-1,4,6-7": "0,1,4,6,7", "2,1,2": "1,2",
+		"": "", "-": "", "1-": "", "3-1": "", "-1": "", "0-9999999": "", "0 1": "",
+	} {
+		all, err := parseProcessors(list)
+		if got := formatProcessors(all); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q is %q, %v; want %q", list, got, err, want)
+		}
+	}
 }
 
 func TestCgroupsOf(t *testing.T) {
