@@ -63,7 +63,11 @@ func TestSharesOfTheBusy(t *testing.T) {
 				if err != nil {
 					return nil, err
 				}
-				b := &meteredBox{box: made.(*box), made: time.Now()}
+				inside, ok := made.(*box)
+				if !ok {
+					t.Errorf("%T", made)
+				}
+				b := &meteredBox{box: inside, made: time.Now()}
 				boxes = append(boxes, b)
 				return b, nil
 			})
