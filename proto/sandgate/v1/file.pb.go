@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -208,6 +209,59 @@ func (x HashAlgorithm) Number() protoreflect.EnumNumber {
 // Deprecated: Use HashAlgorithm.Descriptor instead.
 func (HashAlgorithm) EnumDescriptor() ([]byte, []int) {
 	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{2}
+}
+
+// FileURLUse is what an address is for.
+type FileURLUse int32
+
+const (
+	// Never sent.
+	FileURLUse_FILE_URL_USE_UNSPECIFIED FileURLUse = 0
+	// GET and HEAD, with ranges.
+	FileURLUse_FILE_URL_USE_DOWNLOAD FileURLUse = 1
+	// PUT, as often as wanted. The file appears when its last byte has come.
+	FileURLUse_FILE_URL_USE_UPLOAD FileURLUse = 2
+)
+
+// Enum value maps for FileURLUse.
+var (
+	FileURLUse_name = map[int32]string{
+		0: "FILE_URL_USE_UNSPECIFIED",
+		1: "FILE_URL_USE_DOWNLOAD",
+		2: "FILE_URL_USE_UPLOAD",
+	}
+	FileURLUse_value = map[string]int32{
+		"FILE_URL_USE_UNSPECIFIED": 0,
+		"FILE_URL_USE_DOWNLOAD":    1,
+		"FILE_URL_USE_UPLOAD":      2,
+	}
+)
+
+func (x FileURLUse) Enum() *FileURLUse {
+	p := new(FileURLUse)
+	*p = x
+	return p
+}
+
+func (x FileURLUse) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FileURLUse) Descriptor() protoreflect.EnumDescriptor {
+	return file_sandgate_v1_file_proto_enumTypes[3].Descriptor()
+}
+
+func (FileURLUse) Type() protoreflect.EnumType {
+	return &file_sandgate_v1_file_proto_enumTypes[3]
+}
+
+func (x FileURLUse) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FileURLUse.Descriptor instead.
+func (FileURLUse) EnumDescriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{3}
 }
 
 // FileInfo describes a file.
@@ -3945,11 +3999,751 @@ func (x *PatchedHunk) GetShift() int64 {
 	return 0
 }
 
+// ArchiveRequest says what to pack.
+type ArchiveRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// The files and directories. They are named in the archive as they are relative to the home, or by their
+	// last part where they are elsewhere.
+	Paths []string `protobuf:"bytes,2,rep,name=paths,proto3" json:"paths,omitempty"`
+	// The archive to make. The directories above it are made. Its name's end tells the format: .zip, .tar,
+	// .tar.gz, .tgz, .tar.xz, .tar.zst.
+	Destination string `protobuf:"bytes,3,opt,name=destination,proto3" json:"destination,omitempty"`
+	// Whether a file of that name may be replaced.
+	Overwrite     bool `protobuf:"varint,4,opt,name=overwrite,proto3" json:"overwrite,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveRequest) Reset() {
+	*x = ArchiveRequest{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveRequest) ProtoMessage() {}
+
+func (x *ArchiveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveRequest.ProtoReflect.Descriptor instead.
+func (*ArchiveRequest) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ArchiveRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *ArchiveRequest) GetPaths() []string {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+func (x *ArchiveRequest) GetDestination() string {
+	if x != nil {
+		return x.Destination
+	}
+	return ""
+}
+
+func (x *ArchiveRequest) GetOverwrite() bool {
+	if x != nil {
+		return x.Overwrite
+	}
+	return false
+}
+
+// ArchiveResponse tells what was packed.
+type ArchiveResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The archive.
+	File *FileInfo `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	// How many files, directories and links are in it.
+	Entries int64 `protobuf:"varint,2,opt,name=entries,proto3" json:"entries,omitempty"`
+	// The size of the files that are in it, in bytes.
+	ContentBytes  int64 `protobuf:"varint,3,opt,name=content_bytes,json=contentBytes,proto3" json:"content_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveResponse) Reset() {
+	*x = ArchiveResponse{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveResponse) ProtoMessage() {}
+
+func (x *ArchiveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveResponse.ProtoReflect.Descriptor instead.
+func (*ArchiveResponse) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ArchiveResponse) GetFile() *FileInfo {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *ArchiveResponse) GetEntries() int64 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *ArchiveResponse) GetContentBytes() int64 {
+	if x != nil {
+		return x.ContentBytes
+	}
+	return 0
+}
+
+// ExtractRequest says what to unpack.
+type ExtractRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// The archive.
+	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// The directory to unpack into. It is made where there is none. Files that are there are replaced.
+	// Empty: a new directory beside the archive with its name without the ending.
+	Destination string `protobuf:"bytes,3,opt,name=destination,proto3" json:"destination,omitempty"`
+	// Only entries whose names match one of these patterns, as in file_glob. Empty means all.
+	Include       []string `protobuf:"bytes,4,rep,name=include,proto3" json:"include,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtractRequest) Reset() {
+	*x = ExtractRequest{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtractRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtractRequest) ProtoMessage() {}
+
+func (x *ExtractRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtractRequest.ProtoReflect.Descriptor instead.
+func (*ExtractRequest) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *ExtractRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *ExtractRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *ExtractRequest) GetDestination() string {
+	if x != nil {
+		return x.Destination
+	}
+	return ""
+}
+
+func (x *ExtractRequest) GetInclude() []string {
+	if x != nil {
+		return x.Include
+	}
+	return nil
+}
+
+// ExtractResponse tells what was unpacked.
+type ExtractResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The directory.
+	Destination string `protobuf:"bytes,1,opt,name=destination,proto3" json:"destination,omitempty"`
+	// How many files were written.
+	Files int64 `protobuf:"varint,2,opt,name=files,proto3" json:"files,omitempty"`
+	// How many directories were made or were there.
+	Directories int64 `protobuf:"varint,3,opt,name=directories,proto3" json:"directories,omitempty"`
+	// The size of the files, in bytes.
+	Bytes int64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The names of entries that were left out and why, such as `../x: leaves the directory`. 100 at most.
+	Skipped []string `protobuf:"bytes,5,rep,name=skipped,proto3" json:"skipped,omitempty"`
+	// How many were left out in all.
+	SkippedTotal  int64 `protobuf:"varint,6,opt,name=skipped_total,json=skippedTotal,proto3" json:"skipped_total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtractResponse) Reset() {
+	*x = ExtractResponse{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtractResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtractResponse) ProtoMessage() {}
+
+func (x *ExtractResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtractResponse.ProtoReflect.Descriptor instead.
+func (*ExtractResponse) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ExtractResponse) GetDestination() string {
+	if x != nil {
+		return x.Destination
+	}
+	return ""
+}
+
+func (x *ExtractResponse) GetFiles() int64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *ExtractResponse) GetDirectories() int64 {
+	if x != nil {
+		return x.Directories
+	}
+	return 0
+}
+
+func (x *ExtractResponse) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *ExtractResponse) GetSkipped() []string {
+	if x != nil {
+		return x.Skipped
+	}
+	return nil
+}
+
+func (x *ExtractResponse) GetSkippedTotal() int64 {
+	if x != nil {
+		return x.SkippedTotal
+	}
+	return 0
+}
+
+// ExportRequest names what is wanted.
+type ExportRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// The directory or file. Empty means the home, /home/user. Names in the archive are relative to the
+	// directory; a file has its last part as its name.
+	Path          string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportRequest) Reset() {
+	*x = ExportRequest{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportRequest) ProtoMessage() {}
+
+func (x *ExportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
+func (*ExportRequest) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ExportRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *ExportRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+// ExportResponse is a piece of the archive.
+type ExportResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The next bytes, at most 64 KiB.
+	Data          []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportResponse) Reset() {
+	*x = ExportResponse{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportResponse) ProtoMessage() {}
+
+func (x *ExportResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportResponse.ProtoReflect.Descriptor instead.
+func (*ExportResponse) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *ExportResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// ImportRequest is the header, or a piece of the archive.
+type ImportRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first message of the stream is the header, all others are pieces.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*ImportRequest_Header
+	//	*ImportRequest_Data
+	Part          isImportRequest_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportRequest) Reset() {
+	*x = ImportRequest{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportRequest) ProtoMessage() {}
+
+func (x *ImportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportRequest.ProtoReflect.Descriptor instead.
+func (*ImportRequest) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *ImportRequest) GetPart() isImportRequest_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *ImportRequest) GetHeader() *ImportHeader {
+	if x != nil {
+		if x, ok := x.Part.(*ImportRequest_Header); ok {
+			return x.Header
+		}
+	}
+	return nil
+}
+
+func (x *ImportRequest) GetData() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*ImportRequest_Data); ok {
+			return x.Data
+		}
+	}
+	return nil
+}
+
+type isImportRequest_Part interface {
+	isImportRequest_Part()
+}
+
+type ImportRequest_Header struct {
+	// Where it is unpacked.
+	Header *ImportHeader `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
+}
+
+type ImportRequest_Data struct {
+	// The next bytes.
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3,oneof"`
+}
+
+func (*ImportRequest_Header) isImportRequest_Part() {}
+
+func (*ImportRequest_Data) isImportRequest_Part() {}
+
+// ImportHeader names the directory.
+type ImportHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// The directory. It is made where there is none. Empty means the home, /home/user.
+	Path          string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportHeader) Reset() {
+	*x = ImportHeader{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportHeader) ProtoMessage() {}
+
+func (x *ImportHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportHeader.ProtoReflect.Descriptor instead.
+func (*ImportHeader) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *ImportHeader) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *ImportHeader) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+// ImportResponse tells what was unpacked.
+type ImportResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many files and links were written.
+	Files int64 `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"`
+	// How many directories were made or were there.
+	Directories int64 `protobuf:"varint,2,opt,name=directories,proto3" json:"directories,omitempty"`
+	// The size of the files, in bytes.
+	Bytes         int64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportResponse) Reset() {
+	*x = ImportResponse{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportResponse) ProtoMessage() {}
+
+func (x *ImportResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportResponse.ProtoReflect.Descriptor instead.
+func (*ImportResponse) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *ImportResponse) GetFiles() int64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *ImportResponse) GetDirectories() int64 {
+	if x != nil {
+		return x.Directories
+	}
+	return 0
+}
+
+func (x *ImportResponse) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+// CreateFileURLRequest says what the address is for.
+type CreateFileURLRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// The file. To be downloaded, it must be there.
+	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// What the address is for.
+	Use FileURLUse `protobuf:"varint,3,opt,name=use,proto3,enum=sandgate.v1.FileURLUse" json:"use,omitempty"`
+	// How long it is good for. Absent: 15 minutes.
+	Lifetime      *durationpb.Duration `protobuf:"bytes,4,opt,name=lifetime,proto3" json:"lifetime,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateFileURLRequest) Reset() {
+	*x = CreateFileURLRequest{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateFileURLRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateFileURLRequest) ProtoMessage() {}
+
+func (x *CreateFileURLRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateFileURLRequest.ProtoReflect.Descriptor instead.
+func (*CreateFileURLRequest) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *CreateFileURLRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *CreateFileURLRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *CreateFileURLRequest) GetUse() FileURLUse {
+	if x != nil {
+		return x.Use
+	}
+	return FileURLUse_FILE_URL_USE_UNSPECIFIED
+}
+
+func (x *CreateFileURLRequest) GetLifetime() *durationpb.Duration {
+	if x != nil {
+		return x.Lifetime
+	}
+	return nil
+}
+
+// CreateFileURLResponse holds the address.
+type CreateFileURLResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The path and query of the address, to be put behind the gateway's own: `/files/…`.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// When it expires.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateFileURLResponse) Reset() {
+	*x = CreateFileURLResponse{}
+	mi := &file_sandgate_v1_file_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateFileURLResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateFileURLResponse) ProtoMessage() {}
+
+func (x *CreateFileURLResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_file_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateFileURLResponse.ProtoReflect.Descriptor instead.
+func (*CreateFileURLResponse) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_file_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *CreateFileURLResponse) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *CreateFileURLResponse) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
 var File_sandgate_v1_file_proto protoreflect.FileDescriptor
 
 const file_sandgate_v1_file_proto_rawDesc = "" +
 	"\n" +
-	"\x16sandgate/v1/file.proto\x12\vsandgate.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sandgate/v1/tool.proto\"\xd5\x01\n" +
+	"\x16sandgate/v1/file.proto\x12\vsandgate.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sandgate/v1/tool.proto\"\xd5\x01\n" +
 	"\bFileInfo\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12)\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x15.sandgate.v1.FileTypeR\x04type\x12\x12\n" +
@@ -4269,7 +5063,63 @@ const file_sandgate_v1_file_proto_rawDesc = "" +
 	"\x05hunks\x18\x05 \x03(\v2\x18.sandgate.v1.PatchedHunkR\x05hunks\"7\n" +
 	"\vPatchedHunk\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\x03R\x04line\x12\x14\n" +
-	"\x05shift\x18\x02 \x01(\x03R\x05shift*~\n" +
+	"\x05shift\x18\x02 \x01(\x03R\x05shift\"\xb0\x01\n" +
+	"\x0eArchiveRequest\x12&\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12*\n" +
+	"\x05paths\x18\x02 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\b\x01\x10\xe8\a\"\ar\x05\x10\x01(\x80 R\x05paths\x12,\n" +
+	"\vdestination\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80 R\vdestination\x12\x1c\n" +
+	"\toverwrite\x18\x04 \x01(\bR\toverwrite\"{\n" +
+	"\x0fArchiveResponse\x12)\n" +
+	"\x04file\x18\x01 \x01(\v2\x15.sandgate.v1.FileInfoR\x04file\x12\x18\n" +
+	"\aentries\x18\x02 \x01(\x03R\aentries\x12#\n" +
+	"\rcontent_bytes\x18\x03 \x01(\x03R\fcontentBytes\"\xb1\x01\n" +
+	"\x0eExtractRequest\x12&\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12\x1e\n" +
+	"\x04path\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80 R\x04path\x12*\n" +
+	"\vdestination\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\vdestination\x12+\n" +
+	"\ainclude\x18\x04 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10d\"\ar\x05\x10\x01(\xe8\aR\ainclude\"\xc0\x01\n" +
+	"\x0fExtractResponse\x12 \n" +
+	"\vdestination\x18\x01 \x01(\tR\vdestination\x12\x14\n" +
+	"\x05files\x18\x02 \x01(\x03R\x05files\x12 \n" +
+	"\vdirectories\x18\x03 \x01(\x03R\vdirectories\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\x12\x18\n" +
+	"\askipped\x18\x05 \x03(\tR\askipped\x12#\n" +
+	"\rskipped_total\x18\x06 \x01(\x03R\fskippedTotal\"U\n" +
+	"\rExportRequest\x12&\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12\x1c\n" +
+	"\x04path\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x04path\"$\n" +
+	"\x0eExportResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"m\n" +
+	"\rImportRequest\x123\n" +
+	"\x06header\x18\x01 \x01(\v2\x19.sandgate.v1.ImportHeaderH\x00R\x06header\x12\x1f\n" +
+	"\x04data\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x04dataB\x06\n" +
+	"\x04part\"T\n" +
+	"\fImportHeader\x12&\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12\x1c\n" +
+	"\x04path\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x04path\"^\n" +
+	"\x0eImportResponse\x12\x14\n" +
+	"\x05files\x18\x01 \x01(\x03R\x05files\x12 \n" +
+	"\vdirectories\x18\x02 \x01(\x03R\vdirectories\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\"\xde\x01\n" +
+	"\x14CreateFileURLRequest\x12&\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12\x1e\n" +
+	"\x04path\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80 R\x04path\x125\n" +
+	"\x03use\x18\x03 \x01(\x0e2\x17.sandgate.v1.FileURLUseB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x03use\x12G\n" +
+	"\blifetime\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x04\b\x80\xf5$2\x02\b\x01R\blifetime\"f\n" +
+	"\x15CreateFileURLResponse\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x129\n" +
+	"\n" +
+	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt*~\n" +
 	"\bFileType\x12\x19\n" +
 	"\x15FILE_TYPE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eFILE_TYPE_FILE\x10\x01\x12\x17\n" +
@@ -4289,7 +5139,12 @@ const file_sandgate_v1_file_proto_rawDesc = "" +
 	"\x15HASH_ALGORITHM_SHA256\x10\x01\x12\x19\n" +
 	"\x15HASH_ALGORITHM_SHA512\x10\x02\x12\x17\n" +
 	"\x13HASH_ALGORITHM_SHA1\x10\x03\x12\x16\n" +
-	"\x12HASH_ALGORITHM_MD5\x10\x042\xce\r\n" +
+	"\x12HASH_ALGORITHM_MD5\x10\x04*^\n" +
+	"\n" +
+	"FileURLUse\x12\x1c\n" +
+	"\x18FILE_URL_USE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15FILE_URL_USE_DOWNLOAD\x10\x01\x12\x17\n" +
+	"\x13FILE_URL_USE_UPLOAD\x10\x022\xa1\x11\n" +
 	"\vFileService\x12V\n" +
 	"\x04Read\x12\x18.sandgate.v1.ReadRequest\x1a\x19.sandgate.v1.ReadResponse\"\x19\xba\xe1\x18\x12\n" +
 	"\tfile_read\x1a\x05files\x90\x02\x01\x12Y\n" +
@@ -4327,7 +5182,14 @@ const file_sandgate_v1_file_proto_rawDesc = "" +
 	"file_patch\x10\x01\x1a\x05files\x12M\n" +
 	"\x05Watch\x12\x19.sandgate.v1.WatchRequest\x1a\x1a.sandgate.v1.WatchResponse\"\v\xba\xe1\x18\a\x1a\x05files0\x01\x12R\n" +
 	"\x06Upload\x12\x1a.sandgate.v1.UploadRequest\x1a\x1b.sandgate.v1.UploadResponse\"\r\xba\xe1\x18\t\x10\x01\x1a\x05files(\x01\x12V\n" +
-	"\bDownload\x12\x1c.sandgate.v1.DownloadRequest\x1a\x1d.sandgate.v1.DownloadResponse\"\v\xba\xe1\x18\a\x1a\x05files0\x01B\xa4\x01\n" +
+	"\bDownload\x12\x1c.sandgate.v1.DownloadRequest\x1a\x1d.sandgate.v1.DownloadResponse\"\v\xba\xe1\x18\a\x1a\x05files0\x01\x12a\n" +
+	"\aArchive\x12\x1b.sandgate.v1.ArchiveRequest\x1a\x1c.sandgate.v1.ArchiveResponse\"\x1b\xba\xe1\x18\x17\n" +
+	"\ffile_archive\x10\x01\x1a\x05files\x12a\n" +
+	"\aExtract\x12\x1b.sandgate.v1.ExtractRequest\x1a\x1c.sandgate.v1.ExtractResponse\"\x1b\xba\xe1\x18\x17\n" +
+	"\ffile_extract\x10\x01\x1a\x05files\x12P\n" +
+	"\x06Export\x12\x1a.sandgate.v1.ExportRequest\x1a\x1b.sandgate.v1.ExportResponse\"\v\xba\xe1\x18\a\x1a\x05files0\x01\x12R\n" +
+	"\x06Import\x12\x1a.sandgate.v1.ImportRequest\x1a\x1b.sandgate.v1.ImportResponse\"\r\xba\xe1\x18\t\x10\x01\x1a\x05files(\x01\x12e\n" +
+	"\rCreateFileURL\x12!.sandgate.v1.CreateFileURLRequest\x1a\".sandgate.v1.CreateFileURLResponse\"\r\xba\xe1\x18\t\x10\x01\x1a\x05filesB\xa4\x01\n" +
 	"\x0fcom.sandgate.v1B\tFileProtoP\x01Z9github.com/sandgate/sandgate/proto/sandgate/v1;sandgatev1\xa2\x02\x03SXX\xaa\x02\vSandgate.V1\xca\x02\vSandgate\\V1\xe2\x02\x17Sandgate\\V1\\GPBMetadata\xea\x02\fSandgate::V1b\x06proto3"
 
 var (
@@ -4342,138 +5204,166 @@ func file_sandgate_v1_file_proto_rawDescGZIP() []byte {
 	return file_sandgate_v1_file_proto_rawDescData
 }
 
-var file_sandgate_v1_file_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_sandgate_v1_file_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_sandgate_v1_file_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_sandgate_v1_file_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_sandgate_v1_file_proto_goTypes = []any{
 	(FileType)(0),                 // 0: sandgate.v1.FileType
 	(ChangeType)(0),               // 1: sandgate.v1.ChangeType
 	(HashAlgorithm)(0),            // 2: sandgate.v1.HashAlgorithm
-	(*FileInfo)(nil),              // 3: sandgate.v1.FileInfo
-	(*ReadRequest)(nil),           // 4: sandgate.v1.ReadRequest
-	(*ReadResponse)(nil),          // 5: sandgate.v1.ReadResponse
-	(*WriteRequest)(nil),          // 6: sandgate.v1.WriteRequest
-	(*WriteResponse)(nil),         // 7: sandgate.v1.WriteResponse
-	(*EditRequest)(nil),           // 8: sandgate.v1.EditRequest
-	(*EditResponse)(nil),          // 9: sandgate.v1.EditResponse
-	(*ListFilesRequest)(nil),      // 10: sandgate.v1.ListFilesRequest
-	(*ListFilesResponse)(nil),     // 11: sandgate.v1.ListFilesResponse
-	(*StatRequest)(nil),           // 12: sandgate.v1.StatRequest
-	(*StatResponse)(nil),          // 13: sandgate.v1.StatResponse
-	(*MoveRequest)(nil),           // 14: sandgate.v1.MoveRequest
-	(*MoveResponse)(nil),          // 15: sandgate.v1.MoveResponse
-	(*RemoveRequest)(nil),         // 16: sandgate.v1.RemoveRequest
-	(*RemoveResponse)(nil),        // 17: sandgate.v1.RemoveResponse
-	(*MakeDirRequest)(nil),        // 18: sandgate.v1.MakeDirRequest
-	(*MakeDirResponse)(nil),       // 19: sandgate.v1.MakeDirResponse
-	(*WatchRequest)(nil),          // 20: sandgate.v1.WatchRequest
-	(*WatchResponse)(nil),         // 21: sandgate.v1.WatchResponse
-	(*WatchReady)(nil),            // 22: sandgate.v1.WatchReady
-	(*WatchOverflow)(nil),         // 23: sandgate.v1.WatchOverflow
-	(*FileChange)(nil),            // 24: sandgate.v1.FileChange
-	(*UploadRequest)(nil),         // 25: sandgate.v1.UploadRequest
-	(*UploadHeader)(nil),          // 26: sandgate.v1.UploadHeader
-	(*UploadResponse)(nil),        // 27: sandgate.v1.UploadResponse
-	(*DownloadRequest)(nil),       // 28: sandgate.v1.DownloadRequest
-	(*DownloadResponse)(nil),      // 29: sandgate.v1.DownloadResponse
-	(*ReadDocumentRequest)(nil),   // 30: sandgate.v1.ReadDocumentRequest
-	(*ReadDocumentResponse)(nil),  // 31: sandgate.v1.ReadDocumentResponse
-	(*DocumentPart)(nil),          // 32: sandgate.v1.DocumentPart
-	(*DocumentImage)(nil),         // 33: sandgate.v1.DocumentImage
-	(*GlobRequest)(nil),           // 34: sandgate.v1.GlobRequest
-	(*GlobResponse)(nil),          // 35: sandgate.v1.GlobResponse
-	(*GrepRequest)(nil),           // 36: sandgate.v1.GrepRequest
-	(*GrepResponse)(nil),          // 37: sandgate.v1.GrepResponse
-	(*GrepFile)(nil),              // 38: sandgate.v1.GrepFile
-	(*GrepLine)(nil),              // 39: sandgate.v1.GrepLine
-	(*TreeRequest)(nil),           // 40: sandgate.v1.TreeRequest
-	(*TreeResponse)(nil),          // 41: sandgate.v1.TreeResponse
-	(*TreeEntry)(nil),             // 42: sandgate.v1.TreeEntry
-	(*CopyRequest)(nil),           // 43: sandgate.v1.CopyRequest
-	(*CopyResponse)(nil),          // 44: sandgate.v1.CopyResponse
-	(*HashRequest)(nil),           // 45: sandgate.v1.HashRequest
-	(*HashResponse)(nil),          // 46: sandgate.v1.HashResponse
-	(*FileHash)(nil),              // 47: sandgate.v1.FileHash
-	(*DiffRequest)(nil),           // 48: sandgate.v1.DiffRequest
-	(*DiffResponse)(nil),          // 49: sandgate.v1.DiffResponse
-	(*PatchRequest)(nil),          // 50: sandgate.v1.PatchRequest
-	(*PatchResponse)(nil),         // 51: sandgate.v1.PatchResponse
-	(*PatchedFile)(nil),           // 52: sandgate.v1.PatchedFile
-	(*PatchedHunk)(nil),           // 53: sandgate.v1.PatchedHunk
-	nil,                           // 54: sandgate.v1.ReadDocumentResponse.PropertiesEntry
-	(*timestamppb.Timestamp)(nil), // 55: google.protobuf.Timestamp
+	(FileURLUse)(0),               // 3: sandgate.v1.FileURLUse
+	(*FileInfo)(nil),              // 4: sandgate.v1.FileInfo
+	(*ReadRequest)(nil),           // 5: sandgate.v1.ReadRequest
+	(*ReadResponse)(nil),          // 6: sandgate.v1.ReadResponse
+	(*WriteRequest)(nil),          // 7: sandgate.v1.WriteRequest
+	(*WriteResponse)(nil),         // 8: sandgate.v1.WriteResponse
+	(*EditRequest)(nil),           // 9: sandgate.v1.EditRequest
+	(*EditResponse)(nil),          // 10: sandgate.v1.EditResponse
+	(*ListFilesRequest)(nil),      // 11: sandgate.v1.ListFilesRequest
+	(*ListFilesResponse)(nil),     // 12: sandgate.v1.ListFilesResponse
+	(*StatRequest)(nil),           // 13: sandgate.v1.StatRequest
+	(*StatResponse)(nil),          // 14: sandgate.v1.StatResponse
+	(*MoveRequest)(nil),           // 15: sandgate.v1.MoveRequest
+	(*MoveResponse)(nil),          // 16: sandgate.v1.MoveResponse
+	(*RemoveRequest)(nil),         // 17: sandgate.v1.RemoveRequest
+	(*RemoveResponse)(nil),        // 18: sandgate.v1.RemoveResponse
+	(*MakeDirRequest)(nil),        // 19: sandgate.v1.MakeDirRequest
+	(*MakeDirResponse)(nil),       // 20: sandgate.v1.MakeDirResponse
+	(*WatchRequest)(nil),          // 21: sandgate.v1.WatchRequest
+	(*WatchResponse)(nil),         // 22: sandgate.v1.WatchResponse
+	(*WatchReady)(nil),            // 23: sandgate.v1.WatchReady
+	(*WatchOverflow)(nil),         // 24: sandgate.v1.WatchOverflow
+	(*FileChange)(nil),            // 25: sandgate.v1.FileChange
+	(*UploadRequest)(nil),         // 26: sandgate.v1.UploadRequest
+	(*UploadHeader)(nil),          // 27: sandgate.v1.UploadHeader
+	(*UploadResponse)(nil),        // 28: sandgate.v1.UploadResponse
+	(*DownloadRequest)(nil),       // 29: sandgate.v1.DownloadRequest
+	(*DownloadResponse)(nil),      // 30: sandgate.v1.DownloadResponse
+	(*ReadDocumentRequest)(nil),   // 31: sandgate.v1.ReadDocumentRequest
+	(*ReadDocumentResponse)(nil),  // 32: sandgate.v1.ReadDocumentResponse
+	(*DocumentPart)(nil),          // 33: sandgate.v1.DocumentPart
+	(*DocumentImage)(nil),         // 34: sandgate.v1.DocumentImage
+	(*GlobRequest)(nil),           // 35: sandgate.v1.GlobRequest
+	(*GlobResponse)(nil),          // 36: sandgate.v1.GlobResponse
+	(*GrepRequest)(nil),           // 37: sandgate.v1.GrepRequest
+	(*GrepResponse)(nil),          // 38: sandgate.v1.GrepResponse
+	(*GrepFile)(nil),              // 39: sandgate.v1.GrepFile
+	(*GrepLine)(nil),              // 40: sandgate.v1.GrepLine
+	(*TreeRequest)(nil),           // 41: sandgate.v1.TreeRequest
+	(*TreeResponse)(nil),          // 42: sandgate.v1.TreeResponse
+	(*TreeEntry)(nil),             // 43: sandgate.v1.TreeEntry
+	(*CopyRequest)(nil),           // 44: sandgate.v1.CopyRequest
+	(*CopyResponse)(nil),          // 45: sandgate.v1.CopyResponse
+	(*HashRequest)(nil),           // 46: sandgate.v1.HashRequest
+	(*HashResponse)(nil),          // 47: sandgate.v1.HashResponse
+	(*FileHash)(nil),              // 48: sandgate.v1.FileHash
+	(*DiffRequest)(nil),           // 49: sandgate.v1.DiffRequest
+	(*DiffResponse)(nil),          // 50: sandgate.v1.DiffResponse
+	(*PatchRequest)(nil),          // 51: sandgate.v1.PatchRequest
+	(*PatchResponse)(nil),         // 52: sandgate.v1.PatchResponse
+	(*PatchedFile)(nil),           // 53: sandgate.v1.PatchedFile
+	(*PatchedHunk)(nil),           // 54: sandgate.v1.PatchedHunk
+	(*ArchiveRequest)(nil),        // 55: sandgate.v1.ArchiveRequest
+	(*ArchiveResponse)(nil),       // 56: sandgate.v1.ArchiveResponse
+	(*ExtractRequest)(nil),        // 57: sandgate.v1.ExtractRequest
+	(*ExtractResponse)(nil),       // 58: sandgate.v1.ExtractResponse
+	(*ExportRequest)(nil),         // 59: sandgate.v1.ExportRequest
+	(*ExportResponse)(nil),        // 60: sandgate.v1.ExportResponse
+	(*ImportRequest)(nil),         // 61: sandgate.v1.ImportRequest
+	(*ImportHeader)(nil),          // 62: sandgate.v1.ImportHeader
+	(*ImportResponse)(nil),        // 63: sandgate.v1.ImportResponse
+	(*CreateFileURLRequest)(nil),  // 64: sandgate.v1.CreateFileURLRequest
+	(*CreateFileURLResponse)(nil), // 65: sandgate.v1.CreateFileURLResponse
+	nil,                           // 66: sandgate.v1.ReadDocumentResponse.PropertiesEntry
+	(*timestamppb.Timestamp)(nil), // 67: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 68: google.protobuf.Duration
 }
 var file_sandgate_v1_file_proto_depIdxs = []int32{
 	0,  // 0: sandgate.v1.FileInfo.type:type_name -> sandgate.v1.FileType
-	55, // 1: sandgate.v1.FileInfo.modified_at:type_name -> google.protobuf.Timestamp
-	3,  // 2: sandgate.v1.WriteResponse.file:type_name -> sandgate.v1.FileInfo
-	3,  // 3: sandgate.v1.EditResponse.file:type_name -> sandgate.v1.FileInfo
-	3,  // 4: sandgate.v1.ListFilesResponse.files:type_name -> sandgate.v1.FileInfo
-	3,  // 5: sandgate.v1.StatResponse.file:type_name -> sandgate.v1.FileInfo
-	3,  // 6: sandgate.v1.MoveResponse.file:type_name -> sandgate.v1.FileInfo
-	3,  // 7: sandgate.v1.MakeDirResponse.file:type_name -> sandgate.v1.FileInfo
-	22, // 8: sandgate.v1.WatchResponse.ready:type_name -> sandgate.v1.WatchReady
-	24, // 9: sandgate.v1.WatchResponse.change:type_name -> sandgate.v1.FileChange
-	23, // 10: sandgate.v1.WatchResponse.overflow:type_name -> sandgate.v1.WatchOverflow
+	67, // 1: sandgate.v1.FileInfo.modified_at:type_name -> google.protobuf.Timestamp
+	4,  // 2: sandgate.v1.WriteResponse.file:type_name -> sandgate.v1.FileInfo
+	4,  // 3: sandgate.v1.EditResponse.file:type_name -> sandgate.v1.FileInfo
+	4,  // 4: sandgate.v1.ListFilesResponse.files:type_name -> sandgate.v1.FileInfo
+	4,  // 5: sandgate.v1.StatResponse.file:type_name -> sandgate.v1.FileInfo
+	4,  // 6: sandgate.v1.MoveResponse.file:type_name -> sandgate.v1.FileInfo
+	4,  // 7: sandgate.v1.MakeDirResponse.file:type_name -> sandgate.v1.FileInfo
+	23, // 8: sandgate.v1.WatchResponse.ready:type_name -> sandgate.v1.WatchReady
+	25, // 9: sandgate.v1.WatchResponse.change:type_name -> sandgate.v1.FileChange
+	24, // 10: sandgate.v1.WatchResponse.overflow:type_name -> sandgate.v1.WatchOverflow
 	1,  // 11: sandgate.v1.FileChange.type:type_name -> sandgate.v1.ChangeType
-	26, // 12: sandgate.v1.UploadRequest.header:type_name -> sandgate.v1.UploadHeader
-	3,  // 13: sandgate.v1.UploadResponse.file:type_name -> sandgate.v1.FileInfo
-	54, // 14: sandgate.v1.ReadDocumentResponse.properties:type_name -> sandgate.v1.ReadDocumentResponse.PropertiesEntry
-	32, // 15: sandgate.v1.ReadDocumentResponse.parts:type_name -> sandgate.v1.DocumentPart
-	33, // 16: sandgate.v1.ReadDocumentResponse.images:type_name -> sandgate.v1.DocumentImage
-	3,  // 17: sandgate.v1.GlobResponse.files:type_name -> sandgate.v1.FileInfo
-	38, // 18: sandgate.v1.GrepResponse.files:type_name -> sandgate.v1.GrepFile
-	39, // 19: sandgate.v1.GrepFile.lines:type_name -> sandgate.v1.GrepLine
-	42, // 20: sandgate.v1.TreeResponse.entries:type_name -> sandgate.v1.TreeEntry
+	27, // 12: sandgate.v1.UploadRequest.header:type_name -> sandgate.v1.UploadHeader
+	4,  // 13: sandgate.v1.UploadResponse.file:type_name -> sandgate.v1.FileInfo
+	66, // 14: sandgate.v1.ReadDocumentResponse.properties:type_name -> sandgate.v1.ReadDocumentResponse.PropertiesEntry
+	33, // 15: sandgate.v1.ReadDocumentResponse.parts:type_name -> sandgate.v1.DocumentPart
+	34, // 16: sandgate.v1.ReadDocumentResponse.images:type_name -> sandgate.v1.DocumentImage
+	4,  // 17: sandgate.v1.GlobResponse.files:type_name -> sandgate.v1.FileInfo
+	39, // 18: sandgate.v1.GrepResponse.files:type_name -> sandgate.v1.GrepFile
+	40, // 19: sandgate.v1.GrepFile.lines:type_name -> sandgate.v1.GrepLine
+	43, // 20: sandgate.v1.TreeResponse.entries:type_name -> sandgate.v1.TreeEntry
 	0,  // 21: sandgate.v1.TreeEntry.type:type_name -> sandgate.v1.FileType
-	3,  // 22: sandgate.v1.CopyResponse.file:type_name -> sandgate.v1.FileInfo
+	4,  // 22: sandgate.v1.CopyResponse.file:type_name -> sandgate.v1.FileInfo
 	2,  // 23: sandgate.v1.HashRequest.algorithm:type_name -> sandgate.v1.HashAlgorithm
-	47, // 24: sandgate.v1.HashResponse.files:type_name -> sandgate.v1.FileHash
-	52, // 25: sandgate.v1.PatchResponse.files:type_name -> sandgate.v1.PatchedFile
+	48, // 24: sandgate.v1.HashResponse.files:type_name -> sandgate.v1.FileHash
+	53, // 25: sandgate.v1.PatchResponse.files:type_name -> sandgate.v1.PatchedFile
 	1,  // 26: sandgate.v1.PatchedFile.change:type_name -> sandgate.v1.ChangeType
-	53, // 27: sandgate.v1.PatchedFile.hunks:type_name -> sandgate.v1.PatchedHunk
-	4,  // 28: sandgate.v1.FileService.Read:input_type -> sandgate.v1.ReadRequest
-	6,  // 29: sandgate.v1.FileService.Write:input_type -> sandgate.v1.WriteRequest
-	8,  // 30: sandgate.v1.FileService.Edit:input_type -> sandgate.v1.EditRequest
-	10, // 31: sandgate.v1.FileService.ListFiles:input_type -> sandgate.v1.ListFilesRequest
-	12, // 32: sandgate.v1.FileService.Stat:input_type -> sandgate.v1.StatRequest
-	14, // 33: sandgate.v1.FileService.Move:input_type -> sandgate.v1.MoveRequest
-	16, // 34: sandgate.v1.FileService.Remove:input_type -> sandgate.v1.RemoveRequest
-	18, // 35: sandgate.v1.FileService.MakeDir:input_type -> sandgate.v1.MakeDirRequest
-	30, // 36: sandgate.v1.FileService.ReadDocument:input_type -> sandgate.v1.ReadDocumentRequest
-	34, // 37: sandgate.v1.FileService.Glob:input_type -> sandgate.v1.GlobRequest
-	36, // 38: sandgate.v1.FileService.Grep:input_type -> sandgate.v1.GrepRequest
-	40, // 39: sandgate.v1.FileService.Tree:input_type -> sandgate.v1.TreeRequest
-	43, // 40: sandgate.v1.FileService.Copy:input_type -> sandgate.v1.CopyRequest
-	45, // 41: sandgate.v1.FileService.Hash:input_type -> sandgate.v1.HashRequest
-	48, // 42: sandgate.v1.FileService.Diff:input_type -> sandgate.v1.DiffRequest
-	50, // 43: sandgate.v1.FileService.Patch:input_type -> sandgate.v1.PatchRequest
-	20, // 44: sandgate.v1.FileService.Watch:input_type -> sandgate.v1.WatchRequest
-	25, // 45: sandgate.v1.FileService.Upload:input_type -> sandgate.v1.UploadRequest
-	28, // 46: sandgate.v1.FileService.Download:input_type -> sandgate.v1.DownloadRequest
-	5,  // 47: sandgate.v1.FileService.Read:output_type -> sandgate.v1.ReadResponse
-	7,  // 48: sandgate.v1.FileService.Write:output_type -> sandgate.v1.WriteResponse
-	9,  // 49: sandgate.v1.FileService.Edit:output_type -> sandgate.v1.EditResponse
-	11, // 50: sandgate.v1.FileService.ListFiles:output_type -> sandgate.v1.ListFilesResponse
-	13, // 51: sandgate.v1.FileService.Stat:output_type -> sandgate.v1.StatResponse
-	15, // 52: sandgate.v1.FileService.Move:output_type -> sandgate.v1.MoveResponse
-	17, // 53: sandgate.v1.FileService.Remove:output_type -> sandgate.v1.RemoveResponse
-	19, // 54: sandgate.v1.FileService.MakeDir:output_type -> sandgate.v1.MakeDirResponse
-	31, // 55: sandgate.v1.FileService.ReadDocument:output_type -> sandgate.v1.ReadDocumentResponse
-	35, // 56: sandgate.v1.FileService.Glob:output_type -> sandgate.v1.GlobResponse
-	37, // 57: sandgate.v1.FileService.Grep:output_type -> sandgate.v1.GrepResponse
-	41, // 58: sandgate.v1.FileService.Tree:output_type -> sandgate.v1.TreeResponse
-	44, // 59: sandgate.v1.FileService.Copy:output_type -> sandgate.v1.CopyResponse
-	46, // 60: sandgate.v1.FileService.Hash:output_type -> sandgate.v1.HashResponse
-	49, // 61: sandgate.v1.FileService.Diff:output_type -> sandgate.v1.DiffResponse
-	51, // 62: sandgate.v1.FileService.Patch:output_type -> sandgate.v1.PatchResponse
-	21, // 63: sandgate.v1.FileService.Watch:output_type -> sandgate.v1.WatchResponse
-	27, // 64: sandgate.v1.FileService.Upload:output_type -> sandgate.v1.UploadResponse
-	29, // 65: sandgate.v1.FileService.Download:output_type -> sandgate.v1.DownloadResponse
-	47, // [47:66] is the sub-list for method output_type
-	28, // [28:47] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	54, // 27: sandgate.v1.PatchedFile.hunks:type_name -> sandgate.v1.PatchedHunk
+	4,  // 28: sandgate.v1.ArchiveResponse.file:type_name -> sandgate.v1.FileInfo
+	62, // 29: sandgate.v1.ImportRequest.header:type_name -> sandgate.v1.ImportHeader
+	3,  // 30: sandgate.v1.CreateFileURLRequest.use:type_name -> sandgate.v1.FileURLUse
+	68, // 31: sandgate.v1.CreateFileURLRequest.lifetime:type_name -> google.protobuf.Duration
+	67, // 32: sandgate.v1.CreateFileURLResponse.expires_at:type_name -> google.protobuf.Timestamp
+	5,  // 33: sandgate.v1.FileService.Read:input_type -> sandgate.v1.ReadRequest
+	7,  // 34: sandgate.v1.FileService.Write:input_type -> sandgate.v1.WriteRequest
+	9,  // 35: sandgate.v1.FileService.Edit:input_type -> sandgate.v1.EditRequest
+	11, // 36: sandgate.v1.FileService.ListFiles:input_type -> sandgate.v1.ListFilesRequest
+	13, // 37: sandgate.v1.FileService.Stat:input_type -> sandgate.v1.StatRequest
+	15, // 38: sandgate.v1.FileService.Move:input_type -> sandgate.v1.MoveRequest
+	17, // 39: sandgate.v1.FileService.Remove:input_type -> sandgate.v1.RemoveRequest
+	19, // 40: sandgate.v1.FileService.MakeDir:input_type -> sandgate.v1.MakeDirRequest
+	31, // 41: sandgate.v1.FileService.ReadDocument:input_type -> sandgate.v1.ReadDocumentRequest
+	35, // 42: sandgate.v1.FileService.Glob:input_type -> sandgate.v1.GlobRequest
+	37, // 43: sandgate.v1.FileService.Grep:input_type -> sandgate.v1.GrepRequest
+	41, // 44: sandgate.v1.FileService.Tree:input_type -> sandgate.v1.TreeRequest
+	44, // 45: sandgate.v1.FileService.Copy:input_type -> sandgate.v1.CopyRequest
+	46, // 46: sandgate.v1.FileService.Hash:input_type -> sandgate.v1.HashRequest
+	49, // 47: sandgate.v1.FileService.Diff:input_type -> sandgate.v1.DiffRequest
+	51, // 48: sandgate.v1.FileService.Patch:input_type -> sandgate.v1.PatchRequest
+	21, // 49: sandgate.v1.FileService.Watch:input_type -> sandgate.v1.WatchRequest
+	26, // 50: sandgate.v1.FileService.Upload:input_type -> sandgate.v1.UploadRequest
+	29, // 51: sandgate.v1.FileService.Download:input_type -> sandgate.v1.DownloadRequest
+	55, // 52: sandgate.v1.FileService.Archive:input_type -> sandgate.v1.ArchiveRequest
+	57, // 53: sandgate.v1.FileService.Extract:input_type -> sandgate.v1.ExtractRequest
+	59, // 54: sandgate.v1.FileService.Export:input_type -> sandgate.v1.ExportRequest
+	61, // 55: sandgate.v1.FileService.Import:input_type -> sandgate.v1.ImportRequest
+	64, // 56: sandgate.v1.FileService.CreateFileURL:input_type -> sandgate.v1.CreateFileURLRequest
+	6,  // 57: sandgate.v1.FileService.Read:output_type -> sandgate.v1.ReadResponse
+	8,  // 58: sandgate.v1.FileService.Write:output_type -> sandgate.v1.WriteResponse
+	10, // 59: sandgate.v1.FileService.Edit:output_type -> sandgate.v1.EditResponse
+	12, // 60: sandgate.v1.FileService.ListFiles:output_type -> sandgate.v1.ListFilesResponse
+	14, // 61: sandgate.v1.FileService.Stat:output_type -> sandgate.v1.StatResponse
+	16, // 62: sandgate.v1.FileService.Move:output_type -> sandgate.v1.MoveResponse
+	18, // 63: sandgate.v1.FileService.Remove:output_type -> sandgate.v1.RemoveResponse
+	20, // 64: sandgate.v1.FileService.MakeDir:output_type -> sandgate.v1.MakeDirResponse
+	32, // 65: sandgate.v1.FileService.ReadDocument:output_type -> sandgate.v1.ReadDocumentResponse
+	36, // 66: sandgate.v1.FileService.Glob:output_type -> sandgate.v1.GlobResponse
+	38, // 67: sandgate.v1.FileService.Grep:output_type -> sandgate.v1.GrepResponse
+	42, // 68: sandgate.v1.FileService.Tree:output_type -> sandgate.v1.TreeResponse
+	45, // 69: sandgate.v1.FileService.Copy:output_type -> sandgate.v1.CopyResponse
+	47, // 70: sandgate.v1.FileService.Hash:output_type -> sandgate.v1.HashResponse
+	50, // 71: sandgate.v1.FileService.Diff:output_type -> sandgate.v1.DiffResponse
+	52, // 72: sandgate.v1.FileService.Patch:output_type -> sandgate.v1.PatchResponse
+	22, // 73: sandgate.v1.FileService.Watch:output_type -> sandgate.v1.WatchResponse
+	28, // 74: sandgate.v1.FileService.Upload:output_type -> sandgate.v1.UploadResponse
+	30, // 75: sandgate.v1.FileService.Download:output_type -> sandgate.v1.DownloadResponse
+	56, // 76: sandgate.v1.FileService.Archive:output_type -> sandgate.v1.ArchiveResponse
+	58, // 77: sandgate.v1.FileService.Extract:output_type -> sandgate.v1.ExtractResponse
+	60, // 78: sandgate.v1.FileService.Export:output_type -> sandgate.v1.ExportResponse
+	63, // 79: sandgate.v1.FileService.Import:output_type -> sandgate.v1.ImportResponse
+	65, // 80: sandgate.v1.FileService.CreateFileURL:output_type -> sandgate.v1.CreateFileURLResponse
+	57, // [57:81] is the sub-list for method output_type
+	33, // [33:57] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_sandgate_v1_file_proto_init() }
@@ -4503,13 +5393,17 @@ func file_sandgate_v1_file_proto_init() {
 		(*DiffRequest_OtherPath)(nil),
 		(*DiffRequest_Text)(nil),
 	}
+	file_sandgate_v1_file_proto_msgTypes[57].OneofWrappers = []any{
+		(*ImportRequest_Header)(nil),
+		(*ImportRequest_Data)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sandgate_v1_file_proto_rawDesc), len(file_sandgate_v1_file_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   52,
+			NumEnums:      4,
+			NumMessages:   63,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

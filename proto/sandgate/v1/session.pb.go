@@ -312,7 +312,11 @@ type CreateSessionRequest struct {
 	IdleTimeout *durationpb.Duration `protobuf:"bytes,4,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
 	// The session ends this long after it was made, used or not. Absent: the operator's
 	// max_lifetime, 24 h unless set.
-	MaxLifetime   *durationpb.Duration `protobuf:"bytes,5,opt,name=max_lifetime,json=maxLifetime,proto3" json:"max_lifetime,omitempty"`
+	MaxLifetime *durationpb.Duration `protobuf:"bytes,5,opt,name=max_lifetime,json=maxLifetime,proto3" json:"max_lifetime,omitempty"`
+	// Whether the session begins without a sandbox: its files are kept by the gateway, and the sandbox is
+	// made, with the files in it, when something first runs in the session. Until then the session costs
+	// next to nothing, and has /home/user and no other directory.
+	Deferred      bool `protobuf:"varint,6,opt,name=deferred,proto3" json:"deferred,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -380,6 +384,13 @@ func (x *CreateSessionRequest) GetMaxLifetime() *durationpb.Duration {
 		return x.MaxLifetime
 	}
 	return nil
+}
+
+func (x *CreateSessionRequest) GetDeferred() bool {
+	if x != nil {
+		return x.Deferred
+	}
+	return false
 }
 
 // CreateSessionResponse holds the new session.
@@ -852,7 +863,7 @@ const file_sandgate_v1_session_proto_rawDesc = "" +
 	"lostReason\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xab\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc7\x03\n" +
 	"\x14CreateSessionRequest\x12#\n" +
 	"\btemplate\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\btemplate\x12+\n" +
 	"\x06limits\x18\x02 \x01(\v2\x13.sandgate.v1.LimitsR\x06limits\x12d\n" +
@@ -860,7 +871,8 @@ const file_sandgate_v1_session_proto_rawDesc = "" +
 	"\fidle_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
 	"\"\x04\b\x80\xa3\x052\x02\b\x01R\vidleTimeout\x12N\n" +
 	"\fmax_lifetime\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
-	"\"\x04\b\x80\xf5$2\x02\b\x01R\vmaxLifetime\x1a;\n" +
+	"\"\x04\b\x80\xf5$2\x02\b\x01R\vmaxLifetime\x12\x1a\n" +
+	"\bdeferred\x18\x06 \x01(\bR\bdeferred\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"G\n" +

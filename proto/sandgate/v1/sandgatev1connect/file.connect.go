@@ -72,6 +72,17 @@ const (
 	FileServiceUploadProcedure = "/sandgate.v1.FileService/Upload"
 	// FileServiceDownloadProcedure is the fully-qualified name of the FileService's Download RPC.
 	FileServiceDownloadProcedure = "/sandgate.v1.FileService/Download"
+	// FileServiceArchiveProcedure is the fully-qualified name of the FileService's Archive RPC.
+	FileServiceArchiveProcedure = "/sandgate.v1.FileService/Archive"
+	// FileServiceExtractProcedure is the fully-qualified name of the FileService's Extract RPC.
+	FileServiceExtractProcedure = "/sandgate.v1.FileService/Extract"
+	// FileServiceExportProcedure is the fully-qualified name of the FileService's Export RPC.
+	FileServiceExportProcedure = "/sandgate.v1.FileService/Export"
+	// FileServiceImportProcedure is the fully-qualified name of the FileService's Import RPC.
+	FileServiceImportProcedure = "/sandgate.v1.FileService/Import"
+	// FileServiceCreateFileURLProcedure is the fully-qualified name of the FileService's CreateFileURL
+	// RPC.
+	FileServiceCreateFileURLProcedure = "/sandgate.v1.FileService/CreateFileURL"
 )
 
 // FileServiceClient is a client for the sandgate.v1.FileService service.
@@ -133,6 +144,26 @@ type FileServiceClient interface {
 	Upload(context.Context) (*connect.ClientStreamForClientSimple[v1.UploadRequest, v1.UploadResponse], error)
 	// Download streams a file, or a range of it.
 	Download(context.Context, *v1.DownloadRequest) (*connect.ServerStreamForClient[v1.DownloadResponse], error)
+	// Packs files and directories into a new archive: zip, tar, tar.gz, tar.xz, tar.zst. Symbolic links are
+	// packed as links. Errors: AlreadyExists, FailedPrecondition (more than 100,000 files).
+	Archive(context.Context, *v1.ArchiveRequest) (*v1.ArchiveResponse, error)
+	// Unpacks an archive into a directory: zip, tar, gz, xz, zst, bz2, 7z and tar in any of these. Entries that
+	// would leave the directory, links and devices are left out and named. Errors: FailedPrecondition (it is
+	// damaged, encrypted, larger than 64 MiB, or no archive), ResourceExhausted (there is not enough room for
+	// what it holds).
+	Extract(context.Context, *v1.ExtractRequest) (*v1.ExtractResponse, error)
+	// Export streams a directory with everything in it, or one file, as a tar archive (POSIX pax). What is
+	// neither a file, a directory nor a symbolic link is left out. Files may change meanwhile: each is sent
+	// with the size it had when its turn came. Errors: NotFound, FailedPrecondition (more than 100,000 files).
+	Export(context.Context, *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error)
+	// Import unpacks a stream that is a tar archive into a directory: a header, then pieces. Files that are
+	// there are replaced, others stay. Entries that would leave the directory, hard links to elsewhere and
+	// devices end it. What was unpacked before an error stays, and the error says how much that is.
+	// Errors: InvalidArgument (it is no tar archive, an entry is refused), ResourceExhausted (no room).
+	Import(context.Context) (*connect.ClientStreamForClientSimple[v1.ImportRequest, v1.ImportResponse], error)
+	// CreateFileURL makes an address under which one file can be downloaded or uploaded without a key, by
+	// plain HTTP, until it expires. Whoever has the address may use it. It ends with its session. Errors: NotFound.
+	CreateFileURL(context.Context, *v1.CreateFileURLRequest) (*v1.CreateFileURLResponse, error)
 }
 
 // NewFileServiceClient constructs a client for the sandgate.v1.FileService service. By default, it
@@ -269,30 +300,65 @@ func NewFileServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(fileServiceMethods.ByName("Download")),
 			connect.WithClientOptions(opts...),
 		),
+		archive: connect.NewClient[v1.ArchiveRequest, v1.ArchiveResponse](
+			httpClient,
+			baseURL+FileServiceArchiveProcedure,
+			connect.WithSchema(fileServiceMethods.ByName("Archive")),
+			connect.WithClientOptions(opts...),
+		),
+		extract: connect.NewClient[v1.ExtractRequest, v1.ExtractResponse](
+			httpClient,
+			baseURL+FileServiceExtractProcedure,
+			connect.WithSchema(fileServiceMethods.ByName("Extract")),
+			connect.WithClientOptions(opts...),
+		),
+		export: connect.NewClient[v1.ExportRequest, v1.ExportResponse](
+			httpClient,
+			baseURL+FileServiceExportProcedure,
+			connect.WithSchema(fileServiceMethods.ByName("Export")),
+			connect.WithClientOptions(opts...),
+		),
+		_import: connect.NewClient[v1.ImportRequest, v1.ImportResponse](
+			httpClient,
+			baseURL+FileServiceImportProcedure,
+			connect.WithSchema(fileServiceMethods.ByName("Import")),
+			connect.WithClientOptions(opts...),
+		),
+		createFileURL: connect.NewClient[v1.CreateFileURLRequest, v1.CreateFileURLResponse](
+			httpClient,
+			baseURL+FileServiceCreateFileURLProcedure,
+			connect.WithSchema(fileServiceMethods.ByName("CreateFileURL")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // fileServiceClient implements FileServiceClient.
 type fileServiceClient struct {
-	read         *connect.Client[v1.ReadRequest, v1.ReadResponse]
-	write        *connect.Client[v1.WriteRequest, v1.WriteResponse]
-	edit         *connect.Client[v1.EditRequest, v1.EditResponse]
-	listFiles    *connect.Client[v1.ListFilesRequest, v1.ListFilesResponse]
-	stat         *connect.Client[v1.StatRequest, v1.StatResponse]
-	move         *connect.Client[v1.MoveRequest, v1.MoveResponse]
-	remove       *connect.Client[v1.RemoveRequest, v1.RemoveResponse]
-	makeDir      *connect.Client[v1.MakeDirRequest, v1.MakeDirResponse]
-	readDocument *connect.Client[v1.ReadDocumentRequest, v1.ReadDocumentResponse]
-	glob         *connect.Client[v1.GlobRequest, v1.GlobResponse]
-	grep         *connect.Client[v1.GrepRequest, v1.GrepResponse]
-	tree         *connect.Client[v1.TreeRequest, v1.TreeResponse]
-	copy         *connect.Client[v1.CopyRequest, v1.CopyResponse]
-	hash         *connect.Client[v1.HashRequest, v1.HashResponse]
-	diff         *connect.Client[v1.DiffRequest, v1.DiffResponse]
-	patch        *connect.Client[v1.PatchRequest, v1.PatchResponse]
-	watch        *connect.Client[v1.WatchRequest, v1.WatchResponse]
-	upload       *connect.Client[v1.UploadRequest, v1.UploadResponse]
-	download     *connect.Client[v1.DownloadRequest, v1.DownloadResponse]
+	read          *connect.Client[v1.ReadRequest, v1.ReadResponse]
+	write         *connect.Client[v1.WriteRequest, v1.WriteResponse]
+	edit          *connect.Client[v1.EditRequest, v1.EditResponse]
+	listFiles     *connect.Client[v1.ListFilesRequest, v1.ListFilesResponse]
+	stat          *connect.Client[v1.StatRequest, v1.StatResponse]
+	move          *connect.Client[v1.MoveRequest, v1.MoveResponse]
+	remove        *connect.Client[v1.RemoveRequest, v1.RemoveResponse]
+	makeDir       *connect.Client[v1.MakeDirRequest, v1.MakeDirResponse]
+	readDocument  *connect.Client[v1.ReadDocumentRequest, v1.ReadDocumentResponse]
+	glob          *connect.Client[v1.GlobRequest, v1.GlobResponse]
+	grep          *connect.Client[v1.GrepRequest, v1.GrepResponse]
+	tree          *connect.Client[v1.TreeRequest, v1.TreeResponse]
+	copy          *connect.Client[v1.CopyRequest, v1.CopyResponse]
+	hash          *connect.Client[v1.HashRequest, v1.HashResponse]
+	diff          *connect.Client[v1.DiffRequest, v1.DiffResponse]
+	patch         *connect.Client[v1.PatchRequest, v1.PatchResponse]
+	watch         *connect.Client[v1.WatchRequest, v1.WatchResponse]
+	upload        *connect.Client[v1.UploadRequest, v1.UploadResponse]
+	download      *connect.Client[v1.DownloadRequest, v1.DownloadResponse]
+	archive       *connect.Client[v1.ArchiveRequest, v1.ArchiveResponse]
+	extract       *connect.Client[v1.ExtractRequest, v1.ExtractResponse]
+	export        *connect.Client[v1.ExportRequest, v1.ExportResponse]
+	_import       *connect.Client[v1.ImportRequest, v1.ImportResponse]
+	createFileURL *connect.Client[v1.CreateFileURLRequest, v1.CreateFileURLResponse]
 }
 
 // Read calls sandgate.v1.FileService.Read.
@@ -454,6 +520,43 @@ func (c *fileServiceClient) Download(ctx context.Context, req *v1.DownloadReques
 	return c.download.CallServerStream(ctx, connect.NewRequest(req))
 }
 
+// Archive calls sandgate.v1.FileService.Archive.
+func (c *fileServiceClient) Archive(ctx context.Context, req *v1.ArchiveRequest) (*v1.ArchiveResponse, error) {
+	response, err := c.archive.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Extract calls sandgate.v1.FileService.Extract.
+func (c *fileServiceClient) Extract(ctx context.Context, req *v1.ExtractRequest) (*v1.ExtractResponse, error) {
+	response, err := c.extract.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Export calls sandgate.v1.FileService.Export.
+func (c *fileServiceClient) Export(ctx context.Context, req *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error) {
+	return c.export.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// Import calls sandgate.v1.FileService.Import.
+func (c *fileServiceClient) Import(ctx context.Context) (*connect.ClientStreamForClientSimple[v1.ImportRequest, v1.ImportResponse], error) {
+	return c._import.CallClientStreamSimple(ctx)
+}
+
+// CreateFileURL calls sandgate.v1.FileService.CreateFileURL.
+func (c *fileServiceClient) CreateFileURL(ctx context.Context, req *v1.CreateFileURLRequest) (*v1.CreateFileURLResponse, error) {
+	response, err := c.createFileURL.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // FileServiceHandler is an implementation of the sandgate.v1.FileService service.
 type FileServiceHandler interface {
 	// Reads a file, or a range of its lines or bytes. Text comes back as text, anything else as bytes.
@@ -513,6 +616,26 @@ type FileServiceHandler interface {
 	Upload(context.Context, *connect.ClientStream[v1.UploadRequest]) (*v1.UploadResponse, error)
 	// Download streams a file, or a range of it.
 	Download(context.Context, *v1.DownloadRequest, *connect.ServerStream[v1.DownloadResponse]) error
+	// Packs files and directories into a new archive: zip, tar, tar.gz, tar.xz, tar.zst. Symbolic links are
+	// packed as links. Errors: AlreadyExists, FailedPrecondition (more than 100,000 files).
+	Archive(context.Context, *v1.ArchiveRequest) (*v1.ArchiveResponse, error)
+	// Unpacks an archive into a directory: zip, tar, gz, xz, zst, bz2, 7z and tar in any of these. Entries that
+	// would leave the directory, links and devices are left out and named. Errors: FailedPrecondition (it is
+	// damaged, encrypted, larger than 64 MiB, or no archive), ResourceExhausted (there is not enough room for
+	// what it holds).
+	Extract(context.Context, *v1.ExtractRequest) (*v1.ExtractResponse, error)
+	// Export streams a directory with everything in it, or one file, as a tar archive (POSIX pax). What is
+	// neither a file, a directory nor a symbolic link is left out. Files may change meanwhile: each is sent
+	// with the size it had when its turn came. Errors: NotFound, FailedPrecondition (more than 100,000 files).
+	Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error
+	// Import unpacks a stream that is a tar archive into a directory: a header, then pieces. Files that are
+	// there are replaced, others stay. Entries that would leave the directory, hard links to elsewhere and
+	// devices end it. What was unpacked before an error stays, and the error says how much that is.
+	// Errors: InvalidArgument (it is no tar archive, an entry is refused), ResourceExhausted (no room).
+	Import(context.Context, *connect.ClientStream[v1.ImportRequest]) (*v1.ImportResponse, error)
+	// CreateFileURL makes an address under which one file can be downloaded or uploaded without a key, by
+	// plain HTTP, until it expires. Whoever has the address may use it. It ends with its session. Errors: NotFound.
+	CreateFileURL(context.Context, *v1.CreateFileURLRequest) (*v1.CreateFileURLResponse, error)
 }
 
 // NewFileServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -645,6 +768,36 @@ func NewFileServiceHandler(svc FileServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(fileServiceMethods.ByName("Download")),
 		connect.WithHandlerOptions(opts...),
 	)
+	fileServiceArchiveHandler := connect.NewUnaryHandlerSimple(
+		FileServiceArchiveProcedure,
+		svc.Archive,
+		connect.WithSchema(fileServiceMethods.ByName("Archive")),
+		connect.WithHandlerOptions(opts...),
+	)
+	fileServiceExtractHandler := connect.NewUnaryHandlerSimple(
+		FileServiceExtractProcedure,
+		svc.Extract,
+		connect.WithSchema(fileServiceMethods.ByName("Extract")),
+		connect.WithHandlerOptions(opts...),
+	)
+	fileServiceExportHandler := connect.NewServerStreamHandlerSimple(
+		FileServiceExportProcedure,
+		svc.Export,
+		connect.WithSchema(fileServiceMethods.ByName("Export")),
+		connect.WithHandlerOptions(opts...),
+	)
+	fileServiceImportHandler := connect.NewClientStreamHandlerSimple(
+		FileServiceImportProcedure,
+		svc.Import,
+		connect.WithSchema(fileServiceMethods.ByName("Import")),
+		connect.WithHandlerOptions(opts...),
+	)
+	fileServiceCreateFileURLHandler := connect.NewUnaryHandlerSimple(
+		FileServiceCreateFileURLProcedure,
+		svc.CreateFileURL,
+		connect.WithSchema(fileServiceMethods.ByName("CreateFileURL")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/sandgate.v1.FileService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case FileServiceReadProcedure:
@@ -685,6 +838,16 @@ func NewFileServiceHandler(svc FileServiceHandler, opts ...connect.HandlerOption
 			fileServiceUploadHandler.ServeHTTP(w, r)
 		case FileServiceDownloadProcedure:
 			fileServiceDownloadHandler.ServeHTTP(w, r)
+		case FileServiceArchiveProcedure:
+			fileServiceArchiveHandler.ServeHTTP(w, r)
+		case FileServiceExtractProcedure:
+			fileServiceExtractHandler.ServeHTTP(w, r)
+		case FileServiceExportProcedure:
+			fileServiceExportHandler.ServeHTTP(w, r)
+		case FileServiceImportProcedure:
+			fileServiceImportHandler.ServeHTTP(w, r)
+		case FileServiceCreateFileURLProcedure:
+			fileServiceCreateFileURLHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -768,4 +931,24 @@ func (UnimplementedFileServiceHandler) Upload(context.Context, *connect.ClientSt
 
 func (UnimplementedFileServiceHandler) Download(context.Context, *v1.DownloadRequest, *connect.ServerStream[v1.DownloadResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.Download is not implemented"))
+}
+
+func (UnimplementedFileServiceHandler) Archive(context.Context, *v1.ArchiveRequest) (*v1.ArchiveResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.Archive is not implemented"))
+}
+
+func (UnimplementedFileServiceHandler) Extract(context.Context, *v1.ExtractRequest) (*v1.ExtractResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.Extract is not implemented"))
+}
+
+func (UnimplementedFileServiceHandler) Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.Export is not implemented"))
+}
+
+func (UnimplementedFileServiceHandler) Import(context.Context, *connect.ClientStream[v1.ImportRequest]) (*v1.ImportResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.Import is not implemented"))
+}
+
+func (UnimplementedFileServiceHandler) CreateFileURL(context.Context, *v1.CreateFileURLRequest) (*v1.CreateFileURLResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.FileService.CreateFileURL is not implemented"))
 }
