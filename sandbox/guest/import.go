@@ -104,7 +104,7 @@ func (u *unpacking) run(ctx context.Context, body io.Reader) error {
 		if err == nil {
 			err = u.entry(ctx, header, archive)
 			if _, ok := errors.AsType[unix.Errno](err); ok {
-				err = fileError(path.Join(u.path, header.Name), err)
+				err = fileError(u.path+"/"+header.Name, err)
 			}
 		}
 		if err == nil {

@@ -79,13 +79,13 @@ func (u *unpacking) hardLink(name, of string) error {
 }
 
 // place has an entry made beside its place, and gives it its name.
-func (u *unpacking) place(name string, make func(in directory, beside string) error) error {
+func (u *unpacking) place(name string, create func(in directory, beside string) error) error {
 	in, err := u.enter(path.Dir(name))
 	if err != nil {
 		return err
 	}
 	beside := ".sandgate-" + rand.Text()
-	if err = make(in, beside); err == nil {
+	if err = create(in, beside); err == nil {
 		if err = unix.Renameat(int(in), beside, int(in), path.Base(name)); err != nil {
 			_ = unix.Unlinkat(int(in), beside, 0)
 		}
