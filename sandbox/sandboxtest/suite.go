@@ -5,6 +5,8 @@ package sandboxtest
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,16 +31,31 @@ type Suite struct {
 	Isolated bool
 }
 
-// Run runs every case as a subtest. To add a case, write a method of subject and name it in one of
-// the lists below.
+// suiteCase is one case of the suite.
+type suiteCase struct {
+	name string
+	when bool
+	run  func(*subject)
+}
+
+// Run runs every case as a subtest.
 func (s Suite) Run(t *testing.T) {
 	t.Helper()
-	s.Spec.Limits = s.Spec.Limits.WithDefaults()
-	cases := []struct {
-		name string
-		when bool
-		run  func(*subject)
-	}{
+	s.run(t, s.cases())
+}
+
+// RunFiles runs the cases of files that are not excepted, for a place that serves FileService and keeps no sandbox.
+func (s Suite) RunFiles(t *testing.T, except ...string) {
+	t.Helper()
+	cases := slices.DeleteFunc(s.cases(), func(c suiteCase) bool {
+		return !strings.HasPrefix(c.name, "files/") || slices.Contains(except, c.name)
+	})
+	s.run(t, cases)
+}
+
+// cases returns every case. To add one, write a method of subject and name it in this list.
+func (s Suite) cases() []suiteCase {
+	return []suiteCase{
 		{"lifecycle", true, (*subject).lifecycle},
 		{"shell", true, (*subject).shell},
 		{"shell/timeout kills daemons", true, (*subject).shellTimeout},
@@ -105,6 +122,11 @@ func (s Suite) Run(t *testing.T) {
 		{"limits/sockets that nobody reads", s.Isolated && s.Python, (*subject).unreadSockets},
 		{"wall", s.Isolated, (*subject).wall},
 	}
+}
+
+func (s Suite) run(t *testing.T, cases []suiteCase) {
+	t.Helper()
+	s.Spec.Limits = s.Spec.Limits.WithDefaults()
 	shared := s.make(t)
 	for _, c := range cases {
 		if !c.when {
