@@ -63,11 +63,11 @@ type rig struct {
 
 // experiment measures the rows of one id.
 type experiment struct {
-	id      string
-	pool    int // warm sandboxes that its gateway keeps
+	id   string
+	pool int // warm sandboxes that its gateway keeps
 	// sessions is how many its gateway allows. Zero: one of two tenants may have 128, which BURST asks for.
 	sessions int
-	measure func(ctx context.Context, r *rig) ([]row, error)
+	measure  func(ctx context.Context, r *rig) ([]row, error)
 }
 
 // experiments are all of them, in the order of the design's table.
@@ -116,7 +116,7 @@ func (b *bench) all(ctx context.Context, o options) error {
 
 // one runs an experiment with a gateway of its own, which takes all its sessions along when it ends.
 func (b *bench) one(ctx context.Context, x experiment, runtime string) (rows []row, err error) {
-	g, err := startGateway(ctx, b.engine, b.binary, runtime, x.pool, cmp.Or(x.sessions, 256))
+	g, err := startGateway(ctx, b.engine, b.binary, runtime, room{x.pool, cmp.Or(x.sessions, 256)})
 	if err != nil {
 		return nil, err
 	}

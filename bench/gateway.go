@@ -36,9 +36,12 @@ type gateway struct {
 	keys    map[string]string // by tenant
 }
 
-// startGateway runs a gateway on a free loopback port, with a state of its own and so many warm
-// `python` sandboxes, which allows so many sessions, and waits until it is ready.
-func startGateway(ctx context.Context, e *engine, binary, runtime string, pool, sessions int) (_ *gateway, err error) {
+// room is how much a gateway has room for: warm `python` sandboxes, and sessions.
+type room struct{ pool, sessions int }
+
+// startGateway runs a gateway on a free loopback port, with a state of its own and so much
+// room, and waits until it is ready.
+func startGateway(ctx context.Context, e *engine, binary, runtime string, room room) (_ *gateway, err error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -69,13 +72,13 @@ func startGateway(ctx context.Context, e *engine, binary, runtime string, pool, 
 			return nil, err
 		}
 	}
-	if err := g.start(address, metrics, binary, runtime, pool, sessions); err != nil {
+	if err := g.start(address, metrics, binary, runtime, room); err != nil {
 		return nil, err
 	}
 	return g, g.waitReady(ctx)
 }
 
-func (g *gateway) start(address, metrics, binary, runtime string, pool, sessions int) error {
+func (g *gateway) start(address, metrics, binary, runtime string, room room) error {
 	log, err := os.Create(g.logFile())
 	if err != nil {
 		return err
@@ -84,8 +87,8 @@ func (g *gateway) start(address, metrics, binary, runtime string, pool, sessions
 	// Not CommandContext: it would kill the gateway before that has removed its sandboxes.
 	g.process = exec.Command(binary, "serve", "--config", g.configFile(), "--listen", address, //nolint:noctx // see above
 		"--metrics-listen", metrics, "--tenant-runtime", "any", "--state-dir", g.stateDir(), "--runtime", runtime, "--image", g.engine.image,
-		"--pool-python", strconv.Itoa(pool), "--pool-data", "0", "--drain-timeout", "5s",
-		"--max-sessions", strconv.Itoa(sessions))
+		"--pool-python", strconv.Itoa(room.pool), "--pool-data", "0", "--drain-timeout", "5s",
+		"--max-sessions", strconv.Itoa(room.sessions))
 	g.process.Env = withoutSettings(os.Environ())
 	g.process.Stdout, g.process.Stderr = log, log
 	// Ctrl-C at the terminal goes to us; we end the gateway when the row has let go of it.

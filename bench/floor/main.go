@@ -72,13 +72,13 @@ func stream(way, size string) error {
 	if _, err := os.Stdout.Write([]byte{'.'}); err != nil {
 		return err
 	}
+	move := os.Stdin.Read
+	if way == "source" {
+		move = os.Stdout.Write
+	}
 	for piece := make([]byte, maxBody); left > 0 && err == nil; {
-		n := 0
-		if way == "source" {
-			n, err = os.Stdout.Write(piece[:min(left, maxBody)])
-		} else {
-			n, err = os.Stdin.Read(piece[:min(left, maxBody)])
-		}
+		var n int
+		n, err = move(piece[:min(left, maxBody)])
 		left -= int64(n)
 	}
 	if err == nil && way == "sink" {

@@ -125,13 +125,13 @@ func (s *session) write(path, text string) {
 }
 
 func (s *session) tryWrite(path, text string) error {
-	_, err := s.Write(s.rig.Context(), &sandgatev1.WriteRequest{Path: path, Content: &sandgatev1.WriteRequest_Text{Text: text}})
+	_, err := s.Write(s.Context(), &sandgatev1.WriteRequest{Path: path, Content: &sandgatev1.WriteRequest_Text{Text: text}})
 	return err
 }
 
 func (s *session) read(path string) string {
 	s.Helper()
-	res, err := s.Read(s.rig.Context(), &sandgatev1.ReadRequest{Path: path})
+	res, err := s.Read(s.Context(), &sandgatev1.ReadRequest{Path: path})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func (s *session) read(path string) string {
 
 // run has the shell do something and returns what it printed.
 func (s *session) run(command string) (string, error) {
-	ctx := guestrpc.WithSandbox(s.rig.Context(), s.Sandbox)
+	ctx := guestrpc.WithSandbox(s.Context(), s.Sandbox)
 	stream, err := s.process.Shell(ctx, &sandgatev1.ShellRequest{Command: command})
 	if err != nil {
 		return "", err
@@ -148,7 +148,7 @@ func (s *session) run(command string) (string, error) {
 	defer func() { _ = stream.Close() }()
 	var out strings.Builder
 	for stream.Receive() {
-		out.Write(stream.Msg().GetOutput().GetData())
+		out.Write(stream.Msg().GetStdout().GetData())
 	}
 	return out.String(), stream.Err()
 }
@@ -169,7 +169,9 @@ func TestFilesMoveIntoTheSandbox(t *testing.T) {
 	if got := s.read("/home/user/notes/plan.txt"); got != "one" || s.count() != 0 {
 		t.Fatalf("%q, and %d sandboxes were made", got, s.count())
 	}
-	if use, err := s.Sandbox.(sandbox.Meter).Usage(t.Context()); err != nil || use != (sandbox.Usage{}) {
+	if meter, ok := s.Sandbox.(sandbox.Meter); !ok {
+		t.Errorf("%T", s.Sandbox)
+	} else if use, err := meter.Usage(t.Context()); err != nil || use != (sandbox.Usage{}) {
 		t.Errorf("%+v, %v", use, err)
 	}
 	if got := s.mustRun("cat notes/plan.txt; wc -c < big; echo two > notes/more"); got != "one1048576\n" {
@@ -182,7 +184,7 @@ func TestFilesMoveIntoTheSandbox(t *testing.T) {
 		t.Errorf("the files are in two places: %v, %v", left, err)
 	}
 	made := s.made[0]
-	if err := s.Sandbox.Close(t.Context()); err != nil {
+	if err := s.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if left, _ := os.ReadDir(s.folder); len(left) != 0 || !errors.Is(made.Err(), sandbox.ErrClosed) || !errors.Is(s.Err(), sandbox.ErrClosed) {

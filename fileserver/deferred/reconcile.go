@@ -13,11 +13,11 @@ import (
 )
 
 // Reconcile settles what an earlier driver on the same folder has left, as that of an engine does: sandboxes for
-// whose id keep reports true go on, and all others are removed. Real is the engine's own Reconcile, which is
+// whose id keep reports true go on, and all others are removed. Engine is the engine's own Reconcile, which is
 // asked to keep the real sandboxes of those that go on too. A sandbox whose real one is gone is gone with its files.
 // It is called once, before anything else.
 func (d *Driver) Reconcile(
-	ctx context.Context, keep func(id string) bool, real func(keep func(id string) bool) ([]sandbox.Sandbox, error),
+	ctx context.Context, keep func(id string) bool, engine func(keep func(id string) bool) ([]sandbox.Sandbox, error),
 ) ([]sandbox.Sandbox, error) {
 	entries, err := os.ReadDir(d.opts.Folder)
 	if err != nil {
@@ -39,7 +39,7 @@ func (d *Driver) Reconcile(
 			boxes = append(boxes, b.box)
 		}
 	}
-	made, err := real(func(id string) bool { return owners[id] != nil || keep(id) })
+	made, err := engine(func(id string) bool { return owners[id] != nil || keep(id) })
 	for _, one := range made {
 		if b := owners[one.ID()]; b != nil {
 			delete(owners, one.ID())

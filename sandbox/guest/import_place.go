@@ -26,10 +26,14 @@ func (u *unpacking) enter(name string) (directory, error) {
 	}
 	here := u.root
 	for part := range strings.SplitSeq(name, "/") {
-		err := unix.Mkdirat(int(here), part, 0o755)
-		var below directory
-		if err == nil || errors.Is(err, unix.EEXIST) {
-			below, err = here.open(part)
+		below, err := here.open(part)
+		if errors.Is(err, unix.ENOENT) {
+			if err = u.guest.room(u.path); err == nil {
+				err = unix.Mkdirat(int(here), part, 0o755)
+			}
+			if err == nil || errors.Is(err, unix.EEXIST) {
+				below, err = here.open(part)
+			}
 		}
 		if here != u.root {
 			here.close()
@@ -81,6 +85,9 @@ func (u *unpacking) hardLink(name, of string) error {
 // place has an entry made beside its place, and gives it its name.
 func (u *unpacking) place(name string, create func(in directory, beside string) error) error {
 	in, err := u.enter(path.Dir(name))
+	if err == nil {
+		err = u.guest.room(u.path)
+	}
 	if err != nil {
 		return err
 	}
@@ -105,6 +112,9 @@ func (u *unpacking) file(ctx context.Context, name string, header *tar.Header, b
 	beside := ".sandgate-" + rand.Text()
 	err := u.guest.asUser(ctx, func() error {
 		place, err := u.enter(path.Dir(name))
+		if err == nil {
+			err = u.guest.room(u.path)
+		}
 		if err != nil {
 			return err
 		}
