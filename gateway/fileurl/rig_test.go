@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -48,6 +49,7 @@ type rig struct {
 	url      string // HTTP/1.1, and HTTP/2 without TLS
 	tls      *httptest.Server
 	log      *logBuffer
+	audit    *audit.Log
 	auditDir string
 }
 
@@ -71,11 +73,11 @@ func newRig(t *testing.T, change func(*gateway.Options)) *rig {
 	g.ledger, err = quota.NewLedger(t.Context(), g.db, g.ring, log)
 	must(err)
 	t.Cleanup(g.ledger.Close)
-	chain, err := audit.Open(t.Context(), audit.Options{Dir: g.auditDir, Logger: log})
+	g.audit, err = audit.Open(t.Context(), audit.Options{Dir: g.auditDir, Logger: log})
 	must(err)
-	t.Cleanup(func() { _ = chain.Close(context.Background()) })
+	t.Cleanup(func() { _ = g.audit.Close(context.Background()) })
 	g.sessions, err = gateway.NewSessions(gateway.SessionOptions{
-		Driver: &sandboxtest.Fake{}, Store: g.db, Accounts: g.ledger, Audit: chain, Runtime: "runsc", Templates: []string{"python"}, Logger: log,
+		Driver: &sandboxtest.Fake{}, Store: g.db, Accounts: g.ledger, Audit: g.audit, Runtime: "runsc", Templates: []string{"python"}, Logger: log,
 	})
 	must(err)
 	t.Cleanup(func() { _ = g.sessions.Close(context.Background()) })
@@ -88,7 +90,7 @@ func newRig(t *testing.T, change func(*gateway.Options)) *rig {
 	gateway.RegisterFileURLs(registry, gate, g.sessions, g.files, g.sealer)
 	gateway.Stream(registry, sandgatev1connect.FileServiceDownloadProcedure, g.Download)
 	gateway.ClientStream(registry, sandgatev1connect.FileServiceUploadProcedure, g.Upload)
-	options := gateway.Options{Registry: registry, Sessions: g.sessions, Authenticator: gate, Accounts: g.ledger, Audit: chain, Logger: log}
+	options := gateway.Options{Registry: registry, Sessions: g.sessions, Authenticator: gate, Accounts: g.ledger, Audit: g.audit, Logger: log}
 	if change != nil {
 		change(&options)
 	}
@@ -331,9 +333,33 @@ func (f *files) Upload(ctx context.Context, recv func() (*sandgatev1.UploadReque
 	return &sandgatev1.UploadResponse{File: &sandgatev1.FileInfo{Path: header.GetPath(), Size: size}}, nil
 }
 
-// kept returns all that is in the audit log.
+// metrics returns the page of the metrics.
+func (g *rig) metrics(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- g.server.ServeMetrics(listener) }()
+	t.Cleanup(func() {
+		if err := errors.Join(g.server.Shutdown(context.Background()), <-served); err != nil {
+			t.Error(err)
+		}
+	})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	return fetch(t, client, http.MethodGet, "http://"+listener.Addr().String()+"/metrics", nil).body
+}
+
+// output returns how many bytes of replies a tenant has got.
+func (g *rig) output(tenant string) int64 { return g.ledger.Account(tenant).Used()[quota.Output] }
+
+// kept ends the audit log and returns all that is in it.
 func (g *rig) kept(t *testing.T) string {
 	t.Helper()
+	if err := g.audit.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	var all strings.Builder
 	entries, err := filepath.Glob(filepath.Join(g.auditDir, "*.jsonl"))
 	if err != nil || len(entries) == 0 {

@@ -66,7 +66,7 @@ func (s *Sealer) Seal(grant gateway.FileGrant) (string, error) {
 func (s *Sealer) Open(address string) (gateway.FileGrant, bool) {
 	text, _ := strings.CutPrefix(address, Prefix)
 	text, name, _ := strings.Cut(text, "/")
-	if len(text) > maxSealed || strings.Contains(name, "/") {
+	if len(text) > maxSealed || strings.Contains(name, "/") || strings.ContainsAny(text, "\r\n") { // which the decoder skips
 		return gateway.FileGrant{}, false
 	}
 	box, err := base64.RawURLEncoding.Strict().DecodeString(text)
