@@ -34,6 +34,7 @@ type call struct {
 	tool    string            // guarded by mu
 	status  sandgatev1.Status // of the tool's work; guarded by mu
 	err     error             // guarded by mu
+	cut     bool              // the reply was cut off on purpose; guarded by mu
 	// received tells that a message of the request was whole and made sense, broken that a later one was
 	// not. Guarded by mu.
 	received, broken bool
@@ -130,6 +131,23 @@ func (c *call) noteError(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.err = err
+}
+
+// noteCut notes why the reply is about to be cut off.
+func (c *call) noteCut(err error) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err, c.cut = err, true
+}
+
+// wasCut tells whether the reply was cut off on purpose.
+func (c *call) wasCut() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cut
 }
 
 // hold keeps the lease of a session from running out until the call ends. A call works in one

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -17,6 +18,15 @@ func (s *Server) Mount(path string, handler http.Handler) {
 		s.mounts = make(map[string]*route)
 	}
 	s.mounts[path] = &route{procedure: path, handler: handler, kind: kindless}
+}
+
+// MountBearing is Mount for requests that bring their credentials in their path, and bodies as long as
+// they like: each piece of one must come in time. authorization returns the header that a request would
+// have if it brought its credentials there, empty for none; it is called once for each request, before
+// anything of its body is read. Other credentials that the request brings are dropped.
+func (s *Server) MountBearing(path string, handler http.Handler, authorization func(*http.Request) string) {
+	s.Mount(path, handler)
+	s.mounts[path].streams, s.mounts[path].authorization = true, authorization
 }
 
 // OnDrain has a function called when the server begins to end: it should make those requests end
@@ -47,11 +57,27 @@ func (s *Server) visit(w http.ResponseWriter, r *http.Request, target *route) {
 		return
 	}
 	defer s.admission.depart()
+	if target.authorization != nil {
+		r.Header.Del("Authorization")
+		if bearing := target.authorization(r); bearing != "" {
+			r.Header.Set("Authorization", bearing)
+		}
+	}
 	principal, err := s.opts.Authenticator.Authenticate(r)
 	if err != nil {
 		principal = &identity.Principal{} // whom the handler lets in is its own matter
 	}
 	s.serve(w, r, target, principal)
+}
+
+// Failed says for the log and the metrics why a request to a mount failed. ctx is the request's.
+func Failed(ctx context.Context, err error) { callFrom(ctx).noteError(err) }
+
+// Abort is Failed for a request whose reply cannot be ended well any more: it cuts the connection, or the
+// stream of HTTP/2, so that the client does not take what it has for the whole. It does not return.
+func Abort(ctx context.Context, err error) {
+	callFrom(ctx).noteCut(err)
+	panic(http.ErrAbortHandler)
 }
 
 // A Caller is who sends a request, for handlers that are mounted.

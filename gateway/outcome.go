@@ -27,7 +27,7 @@ func replyCode(c *call, reply *replyWriter) string {
 		}
 	}
 	switch reply.status {
-	case 0, http.StatusOK, http.StatusAccepted, http.StatusNoContent, http.StatusNotModified:
+	case 0, http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent, http.StatusPartialContent, http.StatusNotModified:
 		return "ok"
 	case http.StatusUnauthorized:
 		return connect.CodeUnauthenticated.String()

@@ -21,6 +21,8 @@ type route struct {
 	streams bool
 	// enveloped tells that request or reply is a stream, whose messages have envelopes.
 	enveloped bool
+	// authorization returns the credentials of a request to a mount that does not bring them in a header.
+	authorization func(*http.Request) string
 	// public tells that it is served without asking who calls.
 	public bool
 	// gettable tells that the RPC may be called with GET.

@@ -142,7 +142,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, target *route, pr
 	defer func() {
 		c.end()
 		reply.finish()
-		if !completed {
+		if !completed && !c.wasCut() {
 			// The protocol layer itself panicked. The HTTP server recovers from that and drops the
 			// connection, as nothing is known of the reply's state.
 			c.noteError(&panicError{value: "in the protocol layer", stack: debug.Stack()})

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
+	"github.com/sandgate/sandgate/gateway/fileurl"
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/store"
 )
@@ -28,6 +29,7 @@ type keyParts struct {
 	ring     *identity.Keyring
 	vouchers vouchers
 	gate     *identity.Gate
+	urls     *fileurl.Sealer
 	audit    *keyAudit
 }
 
@@ -44,6 +46,10 @@ func openKeys(ctx context.Context, cfg *config.Config, owner string) (*keyParts,
 	if err != nil {
 		return nil, err
 	}
+	urls, err := fileurl.NewSealer(pepper.Derive(fileurl.Purpose))
+	if err != nil {
+		return nil, err
+	}
 	source := cfg.Database
 	if source == "" {
 		source = filepath.Join(cfg.StateDir, databaseFile)
@@ -52,7 +58,7 @@ func openKeys(ctx context.Context, cfg *config.Config, owner string) (*keyParts,
 	if err != nil {
 		return nil, err
 	}
-	return &keyParts{cfg: cfg, db: db, pepper: pepper, audit: &keyAudit{cfg: cfg}}, nil
+	return &keyParts{cfg: cfg, db: db, pepper: pepper, urls: urls, audit: &keyAudit{cfg: cfg}}, nil
 }
 
 // watch reads the keys, and from now on every change of them, and opens the gate.

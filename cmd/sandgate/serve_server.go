@@ -24,7 +24,7 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 	failpoint.Reach(failpoint.StartJournal)
 	documents := fileserver.NewDocuments(fileserver.New(g.sessions), filepath.Join(g.cfg.StateDir, wasmFolder))
 	g.undo.add("close the readers of documents", func(context.Context) error { return documents.Close() })
-	registry, err := newRegistry(g.sessions, g.keys.gate, g.calls, g.ledger, documents)
+	registry, err := newRegistry(g.sessions, g.keys, g.calls, g.ledger, documents)
 	if err != nil {
 		return err
 	}
@@ -60,6 +60,7 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 	if err := g.mountMCP(); err != nil {
 		return err
 	}
+	mountFiles(g.server, g.keys, g.log)
 	if g.listener, err = listen(ctx, g.cfg, g.keys.gate.Open()); err != nil {
 		return err
 	}

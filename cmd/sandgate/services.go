@@ -6,7 +6,6 @@ import (
 
 	"github.com/sandgate/sandgate/fileserver"
 	"github.com/sandgate/sandgate/gateway"
-	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/journal"
 	"github.com/sandgate/sandgate/gateway/quota"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
@@ -16,17 +15,19 @@ import (
 // newRegistry returns every service of the API, ready to be served. It fails when an RPC of the
 // API is registered by nobody, or wrongly.
 func newRegistry(
-	sessions *gateway.Sessions, gate *identity.Gate, calls *journal.Journal, ledger *quota.Ledger, documents *fileserver.Documents,
+	sessions *gateway.Sessions, keys *keyParts, calls *journal.Journal, ledger *quota.Ledger, documents *fileserver.Documents,
 ) (*gateway.Registry, error) {
 	registry := gateway.NewRegistry()
 	sessions.Register(registry)
-	gateway.RegisterIdentity(registry, gate, sessions)
+	gateway.RegisterIdentity(registry, keys.gate, sessions)
 	gateway.RegisterCalls(registry, calls)
 	gateway.RegisterUsage(registry, ledger)
 	gateway.RegisterOperator(registry)
 	registerPython(registry, pyrunner.NewPython(sessions))
 	registerProcesses(registry, pyrunner.NewProcess(sessions))
-	registerFiles(registry, fileserver.New(sessions))
+	files := fileserver.New(sessions)
+	registerFiles(registry, files)
+	gateway.RegisterFileURLs(registry, keys.gate, sessions, files, keys.urls)
 	registerDocuments(registry, documents)
 	if err := registry.Err(); err != nil {
 		return nil, fmt.Errorf("register the services: %w", err)

@@ -49,7 +49,7 @@ func TestEveryRPCIsServed(t *testing.T) {
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
 	calls := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { _ = calls.Drain(context.Background()) })
-	registry, err := newRegistry(sessions, keys.gate, calls, ledger, readers(t, sessions))
+	registry, err := newRegistry(sessions, keys, calls, ledger, readers(t, sessions))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func newWiredWith(t *testing.T, cfg *config.Config, handler slog.Handler) *wired
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
 	calls := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: log})
 	t.Cleanup(func() { _ = calls.Drain(context.Background()) })
-	registry, err := newRegistry(sessions, keys.gate, calls, ledger, readers(t, sessions))
+	registry, err := newRegistry(sessions, keys, calls, ledger, readers(t, sessions))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +105,7 @@ func newWiredWith(t *testing.T, cfg *config.Config, handler slog.Handler) *wired
 	if err != nil {
 		t.Fatal(err)
 	}
+	mountFiles(server, keys, log)
 	return &wired{keys: keys, ledger: ledger, server: server, audit: chain, auditDir: auditDir}
 }
 

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -45,6 +46,15 @@ func (p Pepper) sign(purpose, text string) []byte {
 	mac := hmac.New(sha256.New, p)
 	_, _ = mac.Write([]byte(purpose + "\x00" + text)) // a hash never fails
 	return mac.Sum(nil)
+}
+
+// Derive returns 32 bytes for one purpose. They tell neither the pepper nor what it gives for another.
+func (p Pepper) Derive(purpose string) []byte {
+	key, err := hkdf.Key(sha256.New, p, nil, purpose, sha256.Size)
+	if err != nil { // only where too many bytes are asked for
+		panic(err)
+	}
+	return key
 }
 
 // newSecret makes the id and the secret of a key, and the text that its holder gets.

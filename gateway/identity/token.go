@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"encoding/base64"
@@ -23,7 +24,7 @@ const (
 const (
 	// DefaultTokenLife is that of a token whose maker does not say.
 	DefaultTokenLife = 15 * time.Minute
-	// MaxTokenLife is the longest.
+	// MaxTokenLife is the longest of one that is handed out as it is.
 	MaxTokenLife = 24 * time.Hour
 )
 
@@ -61,9 +62,11 @@ type Narrow struct {
 	Scopes, Tools []string
 	// Budget is what may be used with it, and with those that are made of it.
 	Budget Budget
-	// Life is how long it lasts, at most [MaxTokenLife]. Zero: [DefaultTokenLife]. It ends with its
-	// maker in any case.
+	// Life is how long it lasts, at most Longest. Zero: [DefaultTokenLife]. It ends with its maker in
+	// any case.
 	Life time.Duration
+	// Longest bounds Life. Zero: [MaxTokenLife].
+	Longest time.Duration
 }
 
 // ErrWider is returned where somebody asks for a token that may do more than they may.
@@ -77,13 +80,14 @@ func NewToken(pepper Pepper, maker *Principal, narrow Narrow, now time.Time) (te
 	if narrow.Life == 0 {
 		narrow.Life = DefaultTokenLife
 	}
+	longest := cmp.Or(narrow.Longest, MaxTokenLife)
 	p := &Principal{
 		Tenant:  maker.Tenant,
 		ID:      "tok_" + rand.Text()[:16],
 		Scopes:  narrowed(maker.Scopes, unrestricted(narrow.Scopes)),
 		Tools:   narrowed(maker.Tools, unrestricted(narrow.Tools)),
 		Session: maker.Session,
-		Expires: earlier(maker.Expires, now.Add(min(narrow.Life, MaxTokenLife)).Truncate(time.Second)),
+		Expires: earlier(maker.Expires, now.Add(min(narrow.Life, longest)).Truncate(time.Second)),
 		Key:     maker.Key,
 		Subject: maker.Subject,
 	}

@@ -23,7 +23,7 @@ var errPanic = errors.New("the handler panicked")
 // goroutines.
 type Client struct {
 	// Handler serves every request, each in a goroutine of its own that ends with the handler.
-	// What the handler writes waits until it is read.
+	// What the handler writes waits until it is read, but for 64 KiB.
 	Handler http.Handler
 }
 
@@ -32,12 +32,15 @@ type Client struct {
 // context holds none of the values of the request's: nothing crosses but what would cross a socket.
 func (c *Client) Do(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	reader, writer := io.Pipe()
-	w := &reply{header: make(http.Header), trailer: make(http.Header), body: writer, settled: make(chan struct{})}
+	through := newPipe()
+	w := &reply{header: make(http.Header), trailer: make(http.Header), body: through, settled: make(chan struct{})}
 	stop := context.AfterFunc(r.Context(), func() {
 		cause := context.Cause(r.Context())
-		_ = writer.CloseWithError(cause) // first, so that nothing the handler does now looks like a whole reply
+		through.end(cause) // first, so that nothing the handler does now looks like a whole reply
 		cancel(cause)
+		if r.Body != nil {
+			_ = r.Body.Close() // the handler may be waiting for more of it
+		}
 	})
 	go func() {
 		defer stop()
@@ -58,7 +61,7 @@ func (c *Client) Do(r *http.Request) (*http.Response, error) {
 		Header: w.sent, Trailer: make(http.Header), ContentLength: -1,
 		Request: r,
 	}
-	res.Body = &body{reader: reader, cancel: cancel, reply: w, trailer: res.Trailer}
+	res.Body = &body{reader: through, cancel: cancel, reply: w, trailer: res.Trailer}
 	return res, nil
 }
 
@@ -74,13 +77,32 @@ func received(ctx context.Context, r *http.Request) *http.Request {
 	}
 	if in.Body == nil {
 		in.Body = http.NoBody
+	} else {
+		in.Body = sent{r.Body, r.Context()}
 	}
 	return in
 }
 
+// sent is the body of a request, whose sender may leave before its end. What ends it then looks like an
+// ordinary end, as that is how Connect's client closes what it sends; a half request must not.
+type sent struct {
+	io.ReadCloser
+
+	ctx context.Context //nolint:containedctx // the request's: tells whether the sender left
+}
+
+// Read reads what the sender sends.
+func (b sent) Read(into []byte) (int, error) {
+	n, err := b.ReadCloser.Read(into)
+	if err != nil && b.ctx.Err() != nil {
+		err = context.Cause(b.ctx)
+	}
+	return n, err
+}
+
 // body is the reply's body. One goroutine uses it.
 type body struct {
-	reader  *io.PipeReader
+	reader  *pipe
 	cancel  context.CancelCauseFunc
 	reply   *reply
 	trailer http.Header // the response's, filled when the end has been read
@@ -97,7 +119,7 @@ func (b *body) Read(into []byte) (int, error) {
 
 // Close tells the handler that nobody listens any more, and ends its context.
 func (b *body) Close() error {
-	err := b.reader.Close()
+	b.reader.leave()
 	b.cancel(context.Canceled)
-	return err
+	return nil
 }

@@ -13,7 +13,7 @@ type reply struct {
 	sent    http.Header // as it was when the status was settled
 	status  int         // zero: the handler ended without one, by a panic
 	trailer http.Header
-	body    *io.PipeWriter
+	body    *pipe
 	settled chan struct{}
 	done    bool // settled is closed
 }
@@ -24,7 +24,7 @@ func (w *reply) serve(handler http.Handler, r *http.Request) {
 	defer func() {
 		if value := recover(); value != nil {
 			w.settle(w.status)
-			_ = w.body.CloseWithError(errPanic)
+			w.body.end(errPanic)
 		}
 	}()
 	handler.ServeHTTP(w, r)
@@ -42,13 +42,13 @@ func (w *reply) WriteHeader(status int) {
 	}
 }
 
-// Write returns once the caller has taken all of it.
+// Write returns once the caller has taken it, or there is room for it.
 func (w *reply) Write(data []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	return w.body.Write(data)
 }
 
-// Flush settles the status. What was written has been read already.
+// Flush settles the status. What was written can be read already.
 func (w *reply) Flush() { w.WriteHeader(http.StatusOK) }
 
 func (w *reply) settle(status int) {
@@ -81,5 +81,5 @@ func (w *reply) end() {
 			w.trailer[http.CanonicalHeaderKey(plain)] = values
 		}
 	}
-	_ = w.body.Close()
+	w.body.end(io.EOF)
 }

@@ -1,0 +1,16 @@
+package main
+
+import (
+	"log/slog"
+
+	"github.com/sandgate/sandgate/gateway"
+	"github.com/sandgate/sandgate/gateway/fileurl"
+	"github.com/sandgate/sandgate/gateway/loopback"
+)
+
+// mountFiles serves the addresses of files on a gateway's port, as a client of the gateway itself.
+func mountFiles(server *gateway.Server, keys *keyParts, log *slog.Logger) {
+	own := newClientOver(&loopback.Client{Handler: server.Handler()}, "http://localhost")
+	handler := fileurl.New(fileurl.Options{Sealer: keys.urls, Files: own.files, Authenticate: server.Admit, Logger: log})
+	server.MountBearing(fileurl.Prefix, handler, handler.Authorization)
+}
