@@ -127,7 +127,7 @@ func (d *download) pass(message *sandgatev1.DownloadResponse) error {
 func (f *Files) Upload(ctx context.Context, recv func() (*sandgatev1.UploadRequest, error)) (*sandgatev1.UploadResponse, error) {
 	first, err := recv()
 	if errors.Is(err, io.EOF) || (err == nil && first.GetHeader() == nil) {
-		return nil, badUpload("The first message of an upload is its header.")
+		return nil, badUpload("The first message is the header.")
 	}
 	if err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func (f *Files) Upload(ctx context.Context, recv func() (*sandgatev1.UploadReque
 	header := &sandgatev1.UploadHeader{Path: first.GetHeader().GetPath(), Mode: first.GetHeader().GetMode()}
 	sent := send(&sandgatev1.UploadRequest{Part: &sandgatev1.UploadRequest_Header{Header: header}})
 	if sent == nil {
-		if sent, err = passPieces(recv, send); err != nil {
+		if sent, err = passPieces(recv, isUploadHeader, send); err != nil {
 			return nil, err
 		}
 	}
@@ -173,9 +173,7 @@ func (f *Files) Upload(ctx context.Context, recv func() (*sandgatev1.UploadReque
 
 // passPieces sends what recv returns until its end. Refused is why the guest took no more; err is
 // for the caller.
-func passPieces(
-	recv func() (*sandgatev1.UploadRequest, error), send func(*sandgatev1.UploadRequest) error,
-) (refused, err error) {
+func passPieces[Req any](recv func() (Req, error), isHeader func(Req) bool, send func(Req) error) (refused, err error) {
 	for {
 		piece, err := recv()
 		switch {
@@ -183,8 +181,8 @@ func passPieces(
 			return nil, nil
 		case err != nil:
 			return nil, err
-		case piece.GetHeader() != nil:
-			return nil, badUpload("An upload has one header; everything after it is data.")
+		case isHeader(piece):
+			return nil, badUpload("There is one header; everything after it is data.")
 		}
 		if err := send(piece); err != nil {
 			return err, nil
@@ -192,9 +190,11 @@ func passPieces(
 	}
 }
 
-// badUpload is the error of an upload whose messages are out of order.
+func isUploadHeader(piece *sandgatev1.UploadRequest) bool { return piece.GetHeader() != nil }
+
+// badUpload is the error of a stream whose messages are out of order.
 func badUpload(hint string) error {
-	return guestrpc.NewError(connect.CodeInvalidArgument, errors.New("the upload's messages are out of order"), "INVALID_UPLOAD", hint)
+	return guestrpc.NewError(connect.CodeInvalidArgument, errors.New("the messages are out of order"), "INVALID_UPLOAD", hint)
 }
 
 // receiver is a stream of messages from a guest.

@@ -82,6 +82,8 @@ func registerFiles(r *gateway.Registry, files *fileserver.Files) {
 	gateway.Stream(r, sandgatev1connect.FileServiceWatchProcedure, files.Watch)
 	gateway.ClientStream(r, sandgatev1connect.FileServiceUploadProcedure, files.Upload)
 	gateway.Stream(r, sandgatev1connect.FileServiceDownloadProcedure, files.Download)
+	gateway.Stream(r, sandgatev1connect.FileServiceExportProcedure, files.Export)
+	gateway.ClientStream(r, sandgatev1connect.FileServiceImportProcedure, files.Import)
 	for _, tool := range []string{
 		"file_read", "file_write", "file_edit", "file_list", "file_stat", "file_move", "file_remove", "file_make_dir",
 		"file_glob", "file_grep", "file_tree", "file_copy", "file_hash", "file_diff", "file_patch",

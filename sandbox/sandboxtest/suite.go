@@ -73,6 +73,8 @@ func (s Suite) Run(t *testing.T) {
 		{"files/patch more than there is room for", s.Isolated, (*subject).filesPatchFull},
 		{"files/watch", true, (*subject).filesWatch},
 		{"files/upload and download", true, (*subject).filesTransfer},
+		{"files/export and import", true, (*subject).filesExport},
+		{"files/import what is hostile", true, (*subject).filesImport},
 		{"tunnel/both ways", true, (*subject).tunnels},
 		{"python/state", s.Python, (*subject).pythonState},
 		{"python/outcomes", s.Python, (*subject).pythonOutcomes},
