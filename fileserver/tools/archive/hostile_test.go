@@ -91,7 +91,7 @@ func TestNames(t *testing.T) {
 		strings.Repeat(strings.Repeat("x", 200)+"/", 21): {"", "its name is too long"},
 		deep: {strings.TrimSuffix(deep, "/"), ""},
 	} {
-		if name, why := clean(raw); name != want.name || why != want.why {
+		if name, why := Clean(raw); name != want.name || why != want.why {
 			t.Errorf("%.40q: %.40q, %q", raw, name, why)
 		}
 	}

@@ -9,9 +9,9 @@ const (
 	maxParts = 128 // as deep as other tools look
 )
 
-// clean returns the name under which an entry is unpacked, relative and without needless parts, or why it is
+// Clean returns the name under which an entry is unpacked, relative and without needless parts, or why it is
 // left out. Both are empty for the directory itself.
-func clean(raw string) (name, why string) {
+func Clean(raw string) (name, why string) {
 	switch {
 	case strings.ContainsRune(raw, 0):
 		return "", "its name has a NUL"

@@ -56,7 +56,7 @@ func (s *sink) add(e entry) error {
 	if s.looked++; s.looked > maxLooked {
 		return fail(Many, "it has more than %d entries", maxLooked)
 	}
-	name, why := clean(e.name)
+	name, why := Clean(e.name)
 	if name == "" && why == "" || !s.wants(e.name, name) {
 		return nil
 	}
