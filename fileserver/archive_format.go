@@ -96,7 +96,7 @@ func newZip(to io.Writer) (packer, error) {
 // Entry begins an entry. What a link leads to is its content.
 func (p *zipPacker) Entry(e packed) (io.Writer, error) {
 	head := &zip.FileHeader{Name: e.name, Method: zip.Deflate, Modified: e.modified}
-	mode := fs.FileMode(e.mode) & fs.ModePerm //nolint:gosec // nine bits of it
+	mode := fs.FileMode(e.mode) & fs.ModePerm
 	switch e.kind {
 	case tar.TypeDir:
 		head.Name, head.Method, mode = e.name+"/", zip.Store, mode|fs.ModeDir

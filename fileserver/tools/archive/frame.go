@@ -38,7 +38,7 @@ func (f frames) Write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil // which would be the end
 	}
-	length := binary.BigEndian.AppendUint32(nil, uint32(len(b))) //nolint:gosec // 64 KiB
+	length := binary.BigEndian.AppendUint32(nil, uint32(len(b)))
 	if _, err := f.to.Write(length); err != nil {
 		return 0, err
 	}
@@ -74,7 +74,7 @@ func (s *Splitter) Write(b []byte) (int, error) {
 			if _, err := s.to.Write(b[:n]); err != nil {
 				return 0, err
 			}
-			s.left -= uint32(n) //nolint:gosec // no more than it
+			s.left -= uint32(n)
 			b = b[n:]
 		default:
 			n := min(len(b), lengthBytes-len(s.length))

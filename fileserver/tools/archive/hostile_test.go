@@ -337,7 +337,7 @@ func (f *failing) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-var errRefused = errors.New("refused") //nolint:gochecknoglobals // a constant
+var errRefused = errors.New("refused")
 
 // TestRefused ends where nobody takes what is unpacked, and calls nothing of that damaged.
 func TestRefused(t *testing.T) {

@@ -18,11 +18,12 @@ type sevenFile struct {
 
 // files reads the list of files.
 func (h *sevenHeader) files() []sevenFile {
-	files := make([]sevenFile, h.count())
-	if len(files) > maxLooked {
+	count := h.count()
+	if count > maxLooked {
 		h.err = fail(Many, "it has more than %d entries", maxLooked)
 		return nil
 	}
+	files := make([]sevenFile, count)
 	var empty []*sevenFile
 	for h.err == nil {
 		id := h.number()
@@ -78,7 +79,7 @@ func (h *sevenHeader) each(files []sevenFile, size uint64, do func(*sevenFile, [
 // windowsTime is a time in tenths of microseconds since 1601.
 func windowsTime(ticks uint64) time.Time {
 	const perSecond, to1970 = 10_000_000, 11_644_473_600
-	return time.Unix(int64(ticks/perSecond)-to1970, 0) //nolint:gosec // less than 2^41
+	return time.Unix(int64(ticks/perSecond)-to1970, 0)
 }
 
 // mode returns the mode: that of Unix is in the upper half of the attributes, where a bit says so.

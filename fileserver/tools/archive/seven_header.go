@@ -43,7 +43,7 @@ func (h *sevenHeader) number() uint64 {
 	first := h.byte()
 	more := bits.LeadingZeros8(^first)
 	var low [8]byte
-	copy(low[:], h.bytes(uint64(more))) //nolint:gosec // 8 at most
+	copy(low[:], h.bytes(uint64(more)))
 	value := binary.LittleEndian.Uint64(low[:])
 	if more < 7 {
 		value |= uint64(first&(0x7f>>more)) << (8 * more)
@@ -58,12 +58,12 @@ func (h *sevenHeader) count() int {
 		h.fail()
 		return 0
 	}
-	return int(n) //nolint:gosec // no more than bytes in memory
+	return int(n)
 }
 
 // bits reads a set of some of n things.
 func (h *sevenHeader) bits(n int) []bool {
-	packed := h.bytes(uint64(n+7) / 8) //nolint:gosec // of things in memory
+	packed := h.bytes(uint64(n+7) / 8)
 	set := make([]bool, n)
 	for i := range set {
 		set[i] = packed != nil && packed[i/8]&(0x80>>(i%8)) != 0

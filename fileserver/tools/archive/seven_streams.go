@@ -129,7 +129,7 @@ func (h *sevenHeader) folders() []sevenFolder {
 		h.fail()
 		return nil
 	}
-	folders := make([]sevenFolder, h.count())
+	folders := make([]sevenFolder, h.few(maxFolders))
 	if h.byte() != 0 { // they are elsewhere, which nobody writes
 		h.fail()
 	}
@@ -155,8 +155,12 @@ func (h *sevenHeader) folders() []sevenFolder {
 	}
 }
 
-// maxCoders bounds the steps of a decompression; the program that made the format takes as many.
-const maxCoders = 32
+const (
+	// maxCoders bounds the steps of a decompression; the program that made the format takes as many.
+	maxCoders = 32
+	// maxFolders bounds the streams: most archives have one or a few.
+	maxFolders = 100_000
+)
 
 // folder reads the coders of a folder, and which output is which input.
 func (h *sevenHeader) folder(f *sevenFolder) {
@@ -215,19 +219,25 @@ func (f *sevenFolder) arrange(from map[int]int, chain bool) {
 // few reads a small number.
 func (h *sevenHeader) few(most int) int {
 	n := h.number()
-	if n > uint64(most) { //nolint:gosec // it is small
+	if n > uint64(most) {
 		h.fail()
 		return 0
 	}
-	return int(n) //nolint:gosec // no more than most
+	return int(n)
 }
 
 // substreams reads how folders are divided into files.
 func (h *sevenHeader) substreams(folders []sevenFolder) {
 	id := h.number()
 	if id == sevenCounts {
+		total := 0
 		for i := range folders {
-			folders[i].streams = make([]sevenStream, h.count())
+			count := h.count()
+			if total += count; total > len(folders)+len(h.rest) { // each but one of a folder has a size
+				h.fail()
+				return
+			}
+			folders[i].streams = make([]sevenStream, count)
 		}
 		id = h.number()
 	}

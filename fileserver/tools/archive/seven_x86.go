@@ -42,7 +42,7 @@ func (x *x86) Read(to []byte) (int, error) {
 		}
 	}
 	n := copy(to, x.buffer[:x.ready])
-	x.place += uint32(n) //nolint:gosec // it turns over
+	x.place += uint32(n)
 	x.ready -= n
 	x.buffer = x.buffer[:copy(x.buffer[:cap(x.buffer)], x.buffer[n:])]
 	return n, nil
@@ -56,7 +56,7 @@ func (x *x86) undo(b []byte) int {
 			i++
 			continue
 		}
-		here := x.place + uint32(i) //nolint:gosec // it turns over
+		here := x.place + uint32(i)
 		x.age(here)
 		near := x.doubts >> 1
 		if !edge(b[i+4]) || near > 4 || near == 3 {

@@ -33,7 +33,7 @@ func readTar(from io.Reader, s *sink) error {
 
 // tarMode returns the mode of an entry. A hard link counts as a link: what it leads to may be anything.
 func tarMode(head *tar.Header) fs.FileMode {
-	permissions := fs.FileMode(head.Mode) & fs.ModePerm //nolint:gosec // nine bits of it
+	permissions := fs.FileMode(head.Mode) & fs.ModePerm
 	switch head.Typeflag {
 	case tar.TypeReg, tar.TypeGNUSparse:
 		return permissions

@@ -41,7 +41,7 @@ func readZip(data []byte, s *sink) error {
 	}
 	for _, file := range archive.File {
 		e := entry{
-			name: zipName(file), mode: file.Mode(), size: int64(file.UncompressedSize64), //nolint:gosec // a negative one is refused
+			name: zipName(file), mode: file.Mode(), size: int64(file.UncompressedSize64),
 			modified: file.Modified, unread: unreadable(file), open: func() (io.Reader, error) { return file.Open() },
 		}
 		if err := s.add(e); err != nil {
@@ -70,7 +70,7 @@ func apart(files []*zip.File) error {
 	type span struct{ from, to int64 }
 	spans := make([]span, 0, len(files))
 	for _, file := range files {
-		size := int64(file.CompressedSize64) //nolint:gosec // a negative one is looked for
+		size := int64(file.CompressedSize64)
 		from, err := file.DataOffset()
 		if err != nil || size < 0 {
 			return fail(Damaged, "the place of %s in it is wrong", quote(file.Name))
