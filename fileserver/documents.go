@@ -17,6 +17,7 @@ import (
 	"github.com/sandgate/sandgate/fileserver/tools/document"
 	"github.com/sandgate/sandgate/fileserver/wasm"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
@@ -38,7 +39,7 @@ const (
 	bytesPerToken = 4
 )
 
-// Documents reads documents, in programs that run as WebAssembly. Its methods may be called by any number
+// Documents reads documents and unpacks archives, in programs that run as WebAssembly, and makes archives. Its methods may be called by any number
 // of goroutines; their errors are *connect.Errors, but for faults of the gateway's own. Close must be called.
 type Documents struct {
 	files  *Files
@@ -58,16 +59,12 @@ func (d *Documents) Close() error { return d.launch.close() }
 
 // ReadDocument reads a document as Markdown.
 func (d *Documents) ReadDocument(ctx context.Context, req *sandgatev1.ReadDocumentRequest) (*sandgatev1.ReadDocumentResponse, error) {
-	if _, err := d.files.sandboxes.Sandbox(ctx, req.GetSessionId()); err != nil { // before anything is waited for
+	_, leave, err := d.enter(ctx, req.GetSessionId())
+	if err != nil {
 		return nil, err
 	}
-	select {
-	case d.places <- struct{}{}:
-		defer func() { <-d.places }()
-	case <-ctx.Done():
-		return nil, guestrpc.CallerLeft(ctx.Err())
-	}
-	data, err := d.fetch(ctx, req)
+	defer leave()
+	data, err := d.fetch(ctx, req.GetSessionId(), req.GetPath(), documentTooLarge)
 	if err != nil {
 		return nil, err
 	}
@@ -99,24 +96,42 @@ func (d *Documents) ReadDocument(ctx context.Context, req *sandgatev1.ReadDocume
 	return res, nil
 }
 
-// fetch returns the document.
-func (d *Documents) fetch(ctx context.Context, req *sandgatev1.ReadDocumentRequest) ([]byte, error) {
+// enter finds the sandbox of a session, before anything is waited for, and then waits for a place, which must be left.
+func (d *Documents) enter(ctx context.Context, sessionID string) (sb sandbox.Sandbox, leave func(), err error) {
+	if sb, err = d.files.sandboxes.Sandbox(ctx, sessionID); err != nil {
+		return nil, nil, err
+	}
+	select {
+	case d.places <- struct{}{}:
+		return sb, func() { <-d.places }, nil
+	case <-ctx.Done():
+		return nil, nil, guestrpc.CallerLeft(ctx.Err())
+	}
+}
+
+// documentTooLarge is the error for a document that is not fetched.
+func documentTooLarge(size int64) error {
+	return guestrpc.NewError(connect.CodeFailedPrecondition,
+		fmt.Errorf("the document has %d bytes, and no more than %d are read", size, maxDocument), "DOCUMENT_TOO_LARGE",
+		"Read it with a program of your own, such as python_run, or read ranges of it with file_read.")
+}
+
+// fetch returns a file of at most 64 MiB; the error for a larger one is tooBig's.
+func (d *Documents) fetch(ctx context.Context, sessionID, path string, tooBig func(size int64) error) ([]byte, error) {
 	within, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	var data bytes.Buffer
-	ask := &sandgatev1.DownloadRequest{SessionId: req.GetSessionId(), Path: req.GetPath()}
+	ask := &sandgatev1.DownloadRequest{SessionId: sessionID, Path: path}
 	err := d.files.Download(within, ask, func(piece *sandgatev1.DownloadResponse) error {
 		if piece.GetTotalSize() > maxDocument {
-			return guestrpc.NewError(connect.CodeFailedPrecondition,
-				fmt.Errorf("the document has %d bytes, and no more than %d are read", piece.GetTotalSize(), maxDocument), "DOCUMENT_TOO_LARGE",
-				"Read it with a program of your own, such as python_run, or read ranges of it with file_read.")
+			return tooBig(piece.GetTotalSize())
 		}
 		data.Grow(int(piece.GetTotalSize())) // of the first piece; the others have none
 		data.Write(piece.GetData())
 		return within.Err()
 	})
 	if err != nil && ctx.Err() == nil && within.Err() != nil {
-		return nil, guestrpc.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("the sandbox took more than %s to hand the document over", fetchTimeout),
+		return nil, guestrpc.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("the sandbox took more than %s to hand the file over", fetchTimeout),
 			"SANDBOX_SILENT", "The sandbox is overloaded or stuck. Try again later, or make a new session.")
 	}
 	return data.Bytes(), err

@@ -58,6 +58,10 @@ func (r *Renderer) Add(message proto.Message) {
 		r.content = hashContent(res)
 	case *sandgatev1.DiffResponse:
 		r.content = diffContent(res)
+	case *sandgatev1.ArchiveResponse:
+		r.content = textContent(archiveLine(res))
+	case *sandgatev1.ExtractResponse:
+		r.content = extractContent(res)
 	case *sandgatev1.PatchResponse:
 		r.content = patchContent(res)
 	}

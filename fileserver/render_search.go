@@ -7,12 +7,12 @@ import (
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
 
-// workspace is what paths are relative to. Within it they are shown so, since that is shorter.
-const workspace = "/home/user/"
+// home is what paths are relative to. Within it they are shown so, since that is shorter.
+const home = "/home/user"
 
 // shortPath is a path in one line, as the tools take it.
 func shortPath(path string) string {
-	if short := strings.TrimPrefix(path, workspace); short != "" {
+	if short := strings.TrimPrefix(path, home+"/"); short != "" {
 		return oneLine(short)
 	}
 	return path

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,7 +112,12 @@ func TestRendererGolden(t *testing.T) {
 			{Path: "/home/user/b", Change: sandgatev1.ChangeType_CHANGE_TYPE_CREATE, Added: 2},
 			{Path: "/home/user/c", Change: sandgatev1.ChangeType_CHANGE_TYPE_REMOVE, Removed: 9},
 		}},
-		"make_dir": &sandgatev1.MakeDirResponse{File: &sandgatev1.FileInfo{Path: "/home/user/d"}},
+		"archive": &sandgatev1.ArchiveResponse{File: &sandgatev1.FileInfo{Path: "/home/user/out/a.zip", Size: 345}, Entries: 3, ContentBytes: 1200},
+		"extract": &sandgatev1.ExtractResponse{
+			Destination: "/home/user/a", Files: 2, Directories: 1, Bytes: 1200, SkippedTotal: 3, Skipped: []string{"../x: leaves the directory", "l\nnk: it is a link"},
+		},
+		"extract_nothing": &sandgatev1.ExtractResponse{Destination: "/home/user/a"},
+		"make_dir":        &sandgatev1.MakeDirResponse{File: &sandgatev1.FileInfo{Path: "/home/user/d"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join("testdata", name+".txt")
@@ -160,6 +166,10 @@ func TestRendererHoldsItsBudget(t *testing.T) {
 		if got := render(message); len(got) > 64<<10 || !strings.Contains(got[len(got)-120:], "use ") {
 			t.Errorf("%T: %d bytes, ending %q", message, len(got), got[len(got)-120:])
 		}
+	}
+	skipped := slices.Repeat([]string{strings.Repeat("x", 4000)}, 100)
+	if got = render(&sandgatev1.ExtractResponse{Skipped: skipped, SkippedTotal: 100}); len(got) > 64<<10 || !strings.HasSuffix(got, "more\n") {
+		t.Errorf("%d bytes, ending %q", len(got), got[len(got)-80:])
 	}
 	got = render(&sandgatev1.ListFilesResponse{Files: files, NextPageToken: "t"})
 	if len(got) > 64<<10 || !strings.Contains(got, "more entries of this page are not shown; list with page_size=") {

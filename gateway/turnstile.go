@@ -42,7 +42,9 @@ func kindOf(procedure string) quota.Kind {
 	case sandgatev1connect.PythonServiceName, sandgatev1connect.ProcessServiceName:
 		return quota.Run
 	case sandgatev1connect.FileServiceName:
-		if procedure == sandgatev1connect.FileServiceReadDocumentProcedure {
+		switch procedure {
+		case sandgatev1connect.FileServiceReadDocumentProcedure,
+			sandgatev1connect.FileServiceArchiveProcedure, sandgatev1connect.FileServiceExtractProcedure:
 			return quota.Documents
 		}
 		return quota.Files

@@ -96,6 +96,10 @@ func registerFiles(r *gateway.Registry, files *fileserver.Files) {
 
 func registerDocuments(r *gateway.Registry, documents *fileserver.Documents) {
 	gateway.Unary(r, sandgatev1connect.FileServiceReadDocumentProcedure, documents.ReadDocument)
-	r.Render("file_read_document", func() gateway.Renderer { return fileserver.NewRenderer() })
-	r.Resumable("file_read_document")
+	gateway.Unary(r, sandgatev1connect.FileServiceArchiveProcedure, documents.Archive)
+	gateway.Unary(r, sandgatev1connect.FileServiceExtractProcedure, documents.Extract)
+	for _, tool := range []string{"file_read_document", "file_archive", "file_extract"} {
+		r.Render(tool, func() gateway.Renderer { return fileserver.NewRenderer() })
+		r.Resumable(tool)
+	}
 }

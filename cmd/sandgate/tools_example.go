@@ -19,8 +19,23 @@ func exampleCommands(tool *sandgatev1.Tool) []string {
 	if tool.GetName() == "file_diff" { // it takes one of two others, too
 		arguments = `{"path":"` + exampleText("path") + `","text":"another text"}`
 	}
+	pack := `{"paths":["` + exampleText("path") + `"],"destination":"notes.zip"}`
 	switch tool.GetName() {
-	case "file_copy", "file_diff", "file_edit", "file_hash", "file_move", "file_read", "file_read_document", "file_remove", "file_stat":
+	case "file_archive": // the name of the archive tells its format
+		arguments = pack
+	case "file_extract": // it takes an archive
+		arguments = `{"path":"notes.zip","destination":"unpacked"}`
+	}
+	switch tool.GetName() {
+	case "file_extract":
+		return []string{
+			"id=$(sandgate session create)",
+			call(" --session $id", "file_write", `{"path":"`+exampleText("path")+`","text":"`+exampleText("text")+`"}`),
+			call(" --session $id", "file_archive", pack),
+			call(" --session $id", tool.GetName(), arguments),
+			"sandgate session delete $id",
+		}
+	case "file_archive", "file_copy", "file_diff", "file_edit", "file_hash", "file_move", "file_read", "file_read_document", "file_remove", "file_stat":
 		return []string{
 			"id=$(sandgate session create)",
 			call(" --session $id", "file_write", `{"path":"`+exampleText("path")+`","text":"`+exampleText("text")+`"}`),

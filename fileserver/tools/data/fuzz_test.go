@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sandgate/sandgate/fileserver/tools/document"
+	"github.com/sandgate/sandgate/fileserver/tools/inflate"
 )
 
 func FuzzCSV(f *testing.F) { fuzz(f, CSV, ".csv", ".tsv") }
@@ -30,7 +31,7 @@ func fuzz(f *testing.F, reader document.Reader, endings ...string) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, name := range []string{"x", "x.md"} {
 			_, err := read(t, reader, name, "", data)
-			if err != nil && !errors.Is(err, document.ErrFormat) && !errors.Is(err, errInflated) && !errors.Is(err, errWindow) {
+			if err != nil && !errors.Is(err, document.ErrFormat) && !errors.Is(err, errInflated) && !errors.Is(err, inflate.ErrWindow) {
 				t.Error(err)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/sandgate/sandgate/fileserver/tools/document"
+	"github.com/sandgate/sandgate/fileserver/tools/inflate"
 )
 
 // zeros is an endless file.
@@ -67,7 +68,7 @@ func TestWindow(t *testing.T) {
 	packed := load(t, "testdata/packed.tar.xz")
 	at := bytes.Index(packed, []byte{0x21, 0x01}) + 2 // the filter LZMA2 and the length of its options
 	packed[at] = 40
-	if _, err := read(t, Tar, "", "", packed); !errors.Is(err, errWindow) {
+	if _, err := read(t, Tar, "", "", packed); !errors.Is(err, inflate.ErrWindow) {
 		t.Error(err)
 	}
 }

@@ -11,45 +11,27 @@ import (
 	"strings"
 
 	"github.com/sandgate/sandgate/fileserver/tools/document"
+	"github.com/sandgate/sandgate/fileserver/tools/inflate"
 )
-
-// tarBlock is the size of a header.
-const tarBlock = 512
 
 // Tar lists a tar archive, which may be compressed with gzip, bzip2, xz or zstd. It extracts nothing. Of a
 // compressed file that is none it tells the size, and gives the first lines if it is a text.
 func Tar(in *document.Input, out *document.Output) error {
-	content, err := inflate(in.Data)
+	content, err := newInflated(in.Data)
 	if err != nil {
 		return err
 	}
 	out.Property("compression", content.method)
 	from := bufio.NewReaderSize(content, 64<<10)
 	p := &parts{in: in, out: out}
-	head, err := from.Peek(tarBlock)
+	head, err := from.Peek(inflate.TarBlock)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if content.method != "" && !isTar(head) {
+	if content.method != "" && !inflate.IsTar(head) {
 		return readCompressed(p, content, from)
 	}
 	return listTar(p, tar.NewReader(from))
-}
-
-// isTar tells whether a block is a header of a tar archive, by its sum.
-func isTar(block []byte) bool {
-	if len(block) < tarBlock {
-		return false
-	}
-	sum := int64(0)
-	for i, c := range block[:tarBlock] {
-		if 148 <= i && i < 156 {
-			c = ' '
-		}
-		sum += int64(c)
-	}
-	said, err := strconv.ParseInt(strings.Trim(string(block[148:156]), " \x00"), 8, 64)
-	return err == nil && said == sum
 }
 
 // listTar gives out the entries of an archive.
@@ -80,7 +62,7 @@ func listTar(p *parts, archive *tar.Reader) error {
 
 // tarError is the error for what ended the reading.
 func tarError(err error) error {
-	if errors.Is(err, document.ErrFormat) || errors.Is(err, errInflated) || errors.Is(err, errWindow) {
+	if errors.Is(err, document.ErrFormat) || errors.Is(err, errInflated) || errors.Is(err, inflate.ErrWindow) {
 		return err
 	}
 	return document.Damaged("read the archive: %v", err)

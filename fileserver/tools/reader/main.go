@@ -1,6 +1,7 @@
 // The program reader reads documents of every format that Sandgate reads but PDF. It is built for WASI
 // (GOOS=wasip1) and run by the gateway, one fresh instance a document: a request as one line of JSON and then
-// the document come in, one reply as JSON goes out.
+// the document come in, one reply as JSON goes out. It unpacks archives, too: where the request asks for it, what
+// is in one goes out as package archive frames it.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/sandgate/sandgate/fileserver/tools/archive"
 	"github.com/sandgate/sandgate/fileserver/tools/document"
 )
 
@@ -27,7 +29,11 @@ func run(stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("read the request: %w", err)
 	}
-	var request document.Request
+	var request struct {
+		document.Request
+
+		Unpack *archive.Request `json:"unpack"`
+	}
 	if err := json.Unmarshal(line, &request); err != nil {
 		return fmt.Errorf("read the request: %w", err)
 	}
@@ -35,7 +41,10 @@ func run(stdin io.Reader, stdout io.Writer) error {
 	if _, err := io.ReadFull(from, data); err != nil {
 		return fmt.Errorf("read the document: %w", err)
 	}
-	out := document.NewOutput(request)
+	if request.Unpack != nil {
+		return archive.Write(*request.Unpack, data, stdout)
+	}
+	out := document.NewOutput(request.Request)
 	parts, err := document.ParseSelection(request.Parts)
 	if err != nil {
 		return out.Write(stdout, request.Format, err)
