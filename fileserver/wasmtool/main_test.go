@@ -19,7 +19,12 @@ import (
 	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(cache())
+		os.Exit(code)
+	}))
+}
 
 // hostile is the program of testdata/hostile, which is built once.
 //
