@@ -105,14 +105,19 @@ func (a access) check(p *identity.Principal, procedure string) error {
 	if !ok {
 		return nil
 	}
-	if scope := p.Lacks(rule.scopes); scope != "" {
+	return rule.check(p)
+}
+
+// check returns why somebody may not make a call that a rule is for.
+func (r rule) check(p *identity.Principal) error {
+	if scope := p.Lacks(r.scopes); scope != "" {
 		hint := "Use a key with that scope; yours has: " + strings.Join(p.Scopes, ", ") + "."
 		if scope == identity.ScopeOperator {
 			hint = "Use a key that was made with `sandgate key create --scopes operator`. It is not among what a tenant may do, nor is a token for one session or certain tools an operator's."
 		}
 		return Errorf(connect.CodePermissionDenied, ReasonScopeMissing, hint, "the scope %q is needed", scope)
 	}
-	if rule.tool != "" && !p.MayCall(rule.tool) || rule.beside && p.Tools != nil {
+	if r.tool != "" && !p.MayCall(r.tool) || r.beside && p.Tools != nil {
 		return Errorf(connect.CodePermissionDenied, ReasonToolRefused,
 			"You may call: "+strings.Join(p.Tools, ", ")+".", "this key is for certain tools only")
 	}

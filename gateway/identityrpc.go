@@ -52,7 +52,7 @@ func (s *identities) createToken(ctx context.Context, req *sandgatev1.CreateToke
 		}
 	}
 	for _, tool := range req.GetTools() {
-		if s.registry.catalog.Tool(tool) == nil {
+		if known, _ := s.registry.tool(tool); known == nil && s.registry.catalog.Tool(tool) == nil {
 			return nil, Errorf(connect.CodeInvalidArgument, ReasonInvalidArgument, "ListTools shows those that there are.", "tools: there is none named %q", tool)
 		}
 	}

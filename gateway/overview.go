@@ -55,15 +55,20 @@ func (s *Server) overview(ctx context.Context, now, before *tally, req *sandgate
 // running counts the calls that run and work in sessions, by what they do.
 func (r *Registry) running() []*sandgatev1.RunningCalls {
 	var out []*sandgatev1.RunningCalls
-	for procedure, e := range r.rpcs {
+	add := func(e *rpc) {
 		if n := e.running.Load(); n > 0 {
-			name := e.tool
-			if name == "" {
-				name = strings.TrimPrefix(procedure, "/sandgate.v1.")
-			}
-			out = append(out, &sandgatev1.RunningCalls{Name: name, Count: n})
+			out = append(out, &sandgatev1.RunningCalls{Name: cmp.Or(e.tool, strings.TrimPrefix(e.procedure, "/sandgate.v1.")), Count: n})
 		}
 	}
+	for _, e := range r.rpcs {
+		add(e)
+	}
+	r.own.rpcs.Range(func(_, e any) bool {
+		if served, ok := e.(*rpc); ok {
+			add(served)
+		}
+		return true
+	})
 	slices.SortFunc(out, func(a, b *sandgatev1.RunningCalls) int {
 		return cmp.Or(cmp.Compare(b.GetCount(), a.GetCount()), cmp.Compare(a.GetName(), b.GetName()))
 	})

@@ -29,6 +29,7 @@ type Registry struct {
 	rpcs      map[string]*rpc            // by procedure
 	renderers map[string]func() Renderer // by tool name
 	resumable map[string]bool            // by tool name
+	own       ownTools
 	errs      []error
 }
 

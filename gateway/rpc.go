@@ -23,6 +23,8 @@ type rpc struct {
 	tool    string
 	works   bool
 	running atomic.Int32
+	// own tells that it is an operator's tool, which has no descriptor.
+	own bool
 	// last is the field that is set in the last message of its stream, nil where there is none.
 	last protoreflect.FieldDescriptor
 	// newRequest makes an empty request.

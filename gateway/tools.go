@@ -51,8 +51,8 @@ func registerTools(r *Registry) {
 func (t *tools) list(ctx context.Context, _ *sandgatev1.ListToolsRequest) (*sandgatev1.ListToolsResponse, error) {
 	caller := principalOf(ctx)
 	out := &sandgatev1.ListToolsResponse{}
-	for _, tool := range t.registry.catalog.Tools() {
-		if t.registry.rpcs[tool.Proto.GetProcedure()] != nil && t.registry.access.check(caller, tool.Proto.GetProcedure()) == nil {
+	for _, tool := range t.registry.offered() {
+		if t.registry.access.checkTool(caller, tool) == nil {
 			out.Tools = append(out.Tools, tool.Proto)
 		}
 	}
@@ -92,7 +92,7 @@ func (t *tools) run(ctx context.Context, req *sandgatev1.CallToolRequest, progre
 	if err != nil {
 		return nil, err
 	}
-	ticket, err := t.registry.gate.enter(ctx, callFrom(ctx).payer(), kindOf(target.procedure))
+	ticket, err := t.registry.gate.enter(ctx, callFrom(ctx).payer(), target.kind())
 	if err != nil && !t.knows(ctx, req) { // what was made before costs nothing but its reply
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (t *tools) directly(ctx context.Context, made *made, progress progressFunc)
 
 // make makes a call.
 func (t *tools) make(ctx context.Context, made *made, progress progressFunc) (*sandgatev1.CallToolResponse, error) {
-	outcome := &outcome{streaming: made.tool.Method.IsStreamingServer(), renderer: t.renderer(made.tool), progress: progress}
+	outcome := &outcome{streaming: made.target.last != nil, renderer: t.renderer(made.tool), progress: progress}
 	start := time.Now()
 	if durable := sandbox.DurableFrom(ctx); durable != nil {
 		start = durable.Began()
@@ -137,15 +137,12 @@ func (t *tools) make(ctx context.Context, made *made, progress progressFunc) (*s
 
 // target finds the tool that a call names.
 func (t *tools) target(caller *identity.Principal, req *sandgatev1.CallToolRequest) (*catalog.Tool, *rpc, error) {
-	tool := t.registry.catalog.Tool(req.GetName())
-	if tool != nil {
-		if target := t.registry.rpcs[tool.Proto.GetProcedure()]; target != nil {
-			return tool, target, t.registry.access.check(caller, target.procedure)
-		}
+	if tool, target := t.registry.tool(req.GetName()); tool != nil {
+		return tool, target, t.registry.access.checkTool(caller, tool)
 	}
 	var names []string
-	for _, known := range t.registry.catalog.Tools() {
-		if procedure := known.Proto.GetProcedure(); t.registry.rpcs[procedure] != nil && t.registry.access.check(caller, procedure) == nil {
+	for _, known := range t.registry.offered() {
+		if t.registry.access.checkTool(caller, known) == nil {
 			names = append(names, known.Proto.GetName())
 		}
 	}
@@ -198,6 +195,9 @@ func (o *outcome) add(message proto.Message) error {
 func (o *outcome) response(wall time.Duration) (*sandgatev1.CallToolResponse, error) {
 	if o.reply == nil {
 		return nil, errors.New("it ended without a result")
+	}
+	if ready, ok := o.reply.(*sandgatev1.CallToolResponse); ok { // of an operator's tool
+		return ready, nil
 	}
 	result, err := structOf(o.reply)
 	if err != nil {

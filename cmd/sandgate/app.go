@@ -127,7 +127,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.pyCommand(), a.shCommand(), a.cpCommand(), a.urlCommand(), a.sessionCommand(), a.toolsCommand(), a.callCommand(), a.callsCommand(),
 		a.openAPICommand(), a.mcpCommand(), a.whoAmICommand(), a.tokenCommand(), a.usageCommand(), a.topCommand(),
-		a.serveCommand(), a.keyCommand(), a.tenantCommand(), a.auditCommand(), a.doctorCommand(), a.healthCommand(),
+		a.serveCommand(), a.keyCommand(), a.tenantCommand(), a.auditCommand(), a.wasmCommand(), a.doctorCommand(), a.healthCommand(),
 		a.configCommand(), a.versionCommand(),
 	)
 	for _, cmd := range root.Commands() {

@@ -103,7 +103,7 @@ func (f *callFlags) checkCallID(given bool) error {
 
 // call makes the call and prints its reply.
 func (a *app) call(ctx context.Context, tool string, flags *callFlags) error {
-	arguments, err := a.readArguments(ctx, flags.arguments)
+	arguments, err := a.readArguments(ctx, "--json", flags.arguments)
 	if err != nil {
 		return err
 	}
@@ -163,8 +163,8 @@ func hintTo(rpc, command string, err error) error {
 	return hintError{err: errors.New(message), hint: strings.ReplaceAll(hint, rpc, command)}
 }
 
-// readArguments reads the value of --json.
-func (a *app) readArguments(ctx context.Context, text string) (*structpb.Struct, error) {
+// readArguments reads the value of a flag that takes the arguments of a tool.
+func (a *app) readArguments(ctx context.Context, flag, text string) (*structpb.Struct, error) {
 	var source io.Reader = strings.NewReader(text)
 	switch name, isFile := strings.CutPrefix(text, "@"); {
 	case text == "-":
@@ -172,7 +172,7 @@ func (a *app) readArguments(ctx context.Context, text string) (*structpb.Struct,
 	case isFile:
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, usagef("--json: %w", err)
+			return nil, usagef("%s: %w", flag, err)
 		}
 		defer func() { _ = f.Close() }() // only read from
 		source = f
@@ -182,14 +182,14 @@ func (a *app) readArguments(ctx context.Context, text string) (*structpb.Struct,
 		return nil, fmt.Errorf("read the arguments: %w", err)
 	}
 	if len(raw) > maxArgumentBytes {
-		return nil, usagef("--json: the arguments are larger than %d bytes", maxArgumentBytes)
+		return nil, usagef("%s: the arguments are larger than %d bytes", flag, maxArgumentBytes)
 	}
 	if len(bytes.TrimSpace(raw)) == 0 {
-		return nil, usagef("--json must be a JSON object, and this is empty: the least is {}")
+		return nil, usagef("%s must be a JSON object, and this is empty: the least is {}", flag)
 	}
 	arguments := &structpb.Struct{}
 	if err := protojson.Unmarshal(raw, arguments); err != nil {
-		return nil, usagef("--json must be a JSON object: %s", protoReason(err))
+		return nil, usagef("%s must be a JSON object: %s", flag, protoReason(err))
 	}
 	return arguments, nil
 }

@@ -34,6 +34,8 @@ func (a *app) addCompletions(root *cobra.Command) {
 		"calls attach":   first(a.suggestCalls(false)),
 		"calls cancel":   first(a.suggestCalls(true)),
 		"config check":   first(suggestFiles),
+		"wasm run":       first(suggestFiles),
+		"wasm check":     first(suggestFolders),
 	} {
 		if cmd, _, err := root.Find(strings.Fields(command)); err == nil {
 			cmd.ValidArgsFunction = suggest
@@ -47,6 +49,8 @@ func (a *app) addCompletions(root *cobra.Command) {
 		"config":    suggestFiles,
 		"tls-cert":  suggestFiles,
 		"tls-key":   suggestFiles,
+		"manifest":  suggestFiles,
+		"out":       suggestFolders,
 	}
 	eachCommand(root, func(cmd *cobra.Command) {
 		for name, suggest := range flags {

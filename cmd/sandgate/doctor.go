@@ -36,6 +36,10 @@ where "sandgate serve" would refuse to start.`,
 		if err != nil {
 			return err
 		}
+		for _, found := range wasmToolFindings(ctx, loaded.Config.WasmTools) {
+			report.Findings = append(report.Findings, found)
+			report.Serve = report.Serve && found.State != docker.StateFail
+		}
 		if asJSON {
 			encoder := json.NewEncoder(a.out)
 			encoder.SetIndent("", "  ")

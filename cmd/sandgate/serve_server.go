@@ -28,6 +28,9 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err = g.openWasmTools(ctx, registry); err != nil {
+		return err
+	}
 	g.server, err = gateway.NewServer(gateway.Options{
 		Registry:       registry,
 		Authenticator:  g.keys.gate,

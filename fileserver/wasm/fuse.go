@@ -50,6 +50,9 @@ func addFuse(module []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := errors.Join(checkStart(sections), boundTables(sections)); err != nil {
+		return nil, err
+	}
 	imported, err := importsOf(find(sections, sectionImport))
 	if err != nil {
 		return nil, err
@@ -232,9 +235,13 @@ func addChecks(code []byte, fuse, lookout uint64) ([]byte, error) {
 // checked returns the body of a function with checks.
 func checked(body, check []byte, fuse uint64) ([]byte, error) {
 	r := &reader{rest: body}
+	locals := uint64(0)
 	for range r.number() {
-		r.number() // so many variables
-		r.byte()   // of a type
+		locals += r.number() // so many variables
+		r.byte()             // of a type
+		if locals > maxLocals {
+			r.fail("a function with more than %d variables", maxLocals)
+		}
 		if r.err != nil {
 			return nil, r.err
 		}

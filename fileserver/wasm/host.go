@@ -1,5 +1,5 @@
 // Package wasm runs WASI programs (preview 1) on what nobody trusts. A program has what it is given on its
-// stdin, what it writes to its stdout, and nothing else: no file, no network, no environment, no clock
+// stdin, the files of a [Tree], what it writes to its stdout, and nothing else: no file of the host's, no network, no environment, no clock
 // that tells the time and no randomness but what it is seeded with. Each run is a fresh instance with a
 // bounded memory, a deadline and a bounded output.
 package wasm
@@ -29,6 +29,7 @@ const (
 type Limits struct {
 	Time   time.Duration // from when it gets its input; it must be positive
 	Output int64         // bytes of stdout; it must be positive
+	Memory int64         // bytes of memory; zero, and more than 512 MiB, mean 512 MiB
 }
 
 // A Host compiles programs and runs them. Its methods may be called by any number of goroutines.
@@ -60,10 +61,21 @@ func NewHost(cacheDir string) (*Host, error) {
 		runtime: wazero.NewRuntimeWithConfig(base, config), cache: cache,
 		base: base, stop: stop, places: make(chan struct{}, maxRuns),
 	}
-	if _, err := wasi_snapshot_preview1.Instantiate(base, h.runtime); err != nil {
+	if err := h.instantiateWASI(base); err != nil {
 		return nil, errors.Join(fmt.Errorf("make the WASI module: %w", err), h.Close())
 	}
 	return h, nil
+}
+
+// instantiateWASI makes what programs import. They cannot give a descriptor a number of their own: the host would
+// make room for all those below it, which is gigabytes for a large one.
+func (h *Host) instantiateWASI(ctx context.Context) error {
+	builder := h.runtime.NewHostModuleBuilder(wasi_snapshot_preview1.ModuleName)
+	wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(builder)
+	const notSupported = 58 // errno of preview 1
+	builder.NewFunctionBuilder().WithFunc(func(_, _ uint32) uint32 { return notSupported }).Export("fd_renumber")
+	_, err := builder.Instantiate(ctx)
+	return err
 }
 
 func newCache(dir string) (wazero.CompilationCache, error) {
@@ -110,10 +122,18 @@ func (h *Host) Compile(ctx context.Context, name string, binary []byte) (*Progra
 			return nil, errors.Join(fmt.Errorf("%s asks for %s.%s, and there is nothing but WASI preview 1", name, from, what), module.Close(ctx))
 		}
 	}
-	if _, ok := module.ExportedFunctions()["_start"]; !ok {
+	start, ok := module.ExportedFunctions()["_start"]
+	if !ok {
 		return nil, errors.Join(fmt.Errorf("%s is no WASI command: it exports no _start", name), module.Close(ctx))
 	}
-	return &Program{host: h, name: name, module: module}, nil
+	if len(start.ParamTypes())+len(start.ResultTypes()) > 0 {
+		return nil, errors.Join(fmt.Errorf("%s is no WASI command: its _start takes or returns something", name), module.Close(ctx))
+	}
+	least, err := leastMemory(binary)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("compile %s: %w", name, err), module.Close(ctx))
+	}
+	return &Program{host: h, name: name, module: module, least: least}, nil
 }
 
 // compile compiles a module with a fuse in it.

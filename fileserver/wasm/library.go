@@ -94,7 +94,7 @@ func (l *Library) start(ctx context.Context) (_ *Instance, err error) {
 		}
 	}()
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
-	module, err := l.host.runtime.InstantiateModule(withMemory(ctx), l.module, config)
+	module, err := l.host.runtime.InstantiateModule((&memory{most: maxMemory}).with(ctx), l.module, config)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", l.name, err)
 	}

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -19,14 +20,26 @@ type Program struct {
 	host   *Host
 	name   string
 	module wazero.CompiledModule
+	least  int64 // bytes of memory that an instance begins with
 	spare  spare
 }
+
+// LeastMemory returns how many bytes of memory an instance begins with.
+func (p *Program) LeastMemory() int64 { return p.least }
+
+// Close frees the program. Nothing of it may run, and nothing may be run any more. A host frees all its programs.
+func (p *Program) Close(ctx context.Context) error { return p.module.Close(ctx) }
 
 // Run runs the program once: it reads stdin, and what it writes goes to stdout. Stdin is closed at the end,
 // which must end a Read of it that is under way. Errors: [ErrTimeout], [ErrOutput], [ErrMemory], an
 // [*ExitError], ctx's, and those of stdin and stdout, which end the run. When it returns, nothing of the
 // run is left, and stdin and stdout are used no more.
 func (p *Program) Run(ctx context.Context, limits Limits, stdin io.ReadCloser, stdout io.Writer) error {
+	return p.RunOn(ctx, nil, limits, stdin, stdout)
+}
+
+// RunOn is [Program.Run] with files, which nobody else may use until it returns. Nil: there are none.
+func (p *Program) RunOn(ctx context.Context, files *Tree, limits Limits, stdin io.ReadCloser, stdout io.Writer) error {
 	defer func() { _ = stdin.Close() }()
 	select {
 	case p.host.places <- struct{}{}:
@@ -34,9 +47,12 @@ func (p *Program) Run(ctx context.Context, limits Limits, stdin io.ReadCloser, s
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	run := p.spare.take()
+	var run *instance
+	if files == nil && limits.Memory == 0 { // as those are that were started ahead
+		run = p.spare.take()
+	}
 	if run == nil {
-		if run = p.start(); run == nil {
+		if run = p.start(files, limits.Memory); run == nil {
 			return ErrClosed
 		}
 	}
@@ -57,17 +73,24 @@ type instance struct {
 	stdin  *inlet
 	stdout *outlet
 	stderr head
+	memory memory
+	files  *Tree // nil: none
 	ended  chan error // gets one value
 }
 
-// start starts an instance, which works until it asks for input. It returns nil when the host is closed.
-func (p *Program) start() *instance {
+// start starts an instance, which works until it asks for input. Of memory, zero means the most that there is. It
+// returns nil when the host is closed.
+func (p *Program) start(files *Tree, most int64) *instance {
 	if p.host.begin() != nil {
 		return nil
 	}
 	ctx, stop := context.WithCancelCause(p.host.base)
 	g := &gate{ctx: ctx, opened: make(chan struct{})}
-	run := &instance{stop: stop, stdin: &inlet{gate: g, stop: stop}, stdout: &outlet{gate: g, stop: stop}, ended: make(chan error, 1)}
+	run := &instance{stop: stop, stdin: &inlet{gate: g, stop: stop}, stdout: &outlet{gate: g, stop: stop}, files: files, ended: make(chan error, 1)}
+	run.memory.most = min(cmp.Or(most, maxMemory), maxMemory)
+	if files != nil {
+		files.full = func() { stop(ErrOutput) }
+	}
 	go func() {
 		defer p.host.work.Done()
 		defer func() { // of wazero's, as what a program does is an error
@@ -84,7 +107,10 @@ func (p *Program) start() *instance {
 func (p *Program) work(ctx context.Context, run *instance) (err error) {
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().WithArgs(p.name).
 		WithStdin(run.stdin).WithStdout(run.stdout).WithStderr(&run.stderr)
-	module, err := p.host.runtime.InstantiateModule(withMemory(ctx), p.module, config)
+	if run.files != nil {
+		config = config.WithFSConfig(run.files.mount())
+	}
+	module, err := p.host.runtime.InstantiateModule(run.memory.with(ctx), p.module, config)
 	if err != nil {
 		return err
 	}
@@ -126,8 +152,8 @@ func (p *Program) why(ctx context.Context, run *instance, err error) error {
 	if exited && code == 0 {
 		return nil
 	}
-	// Go's runtime says so, and then exits with 2.
-	if exited && strings.Contains(run.stderr.String(), "out of memory") {
+	// Go's runtime says so, and then exits with 2, where the memory cannot have as much as it would ask for.
+	if run.memory.refused || exited && strings.Contains(run.stderr.String(), "out of memory") {
 		return ErrMemory
 	}
 	return &ExitError{Program: p.name, Code: code, Stderr: run.stderr.String()}
@@ -159,7 +185,7 @@ func (s *spare) refill(p *Program) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.wanted && s.instance == nil {
-		s.instance = p.start()
+		s.instance = p.start(nil, 0)
 	}
 }
 

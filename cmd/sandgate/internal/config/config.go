@@ -91,6 +91,8 @@ type Config struct {
 	Audit string
 	// AuditSize bounds the audit log, in bytes.
 	AuditSize int64
+	// WasmTools is the folder of the operator's own tools. Empty: there are none.
+	WasmTools string
 	// LogLevel is debug, info, warn or error.
 	LogLevel string
 	// LogFormat is text or json.
