@@ -60,7 +60,7 @@ func (a *app) callCommand() *cobra.Command {
 		Use:     "call TOOL",
 		Short:   "Call a tool as a model does, with JSON arguments",
 		GroupID: groupUse,
-		Args:    cobra.ExactArgs(1),
+		Args:    namedArguments,
 		Long: `Calls a tool and prints what a model would read. Without --session it works in a
 temporary session that is deleted afterwards.
 
@@ -115,7 +115,7 @@ func (a *app) call(ctx context.Context, tool string, flags *callFlags) error {
 		request := &sandgatev1.CallToolRequest{SessionId: id, Name: tool, Arguments: arguments, CallId: flags.callID}
 		reply, err := a.makeCall(ctx, c, request, flags.show.events)
 		if err != nil {
-			return forCommandLine(tool, err)
+			return a.refusedCall(ctx, c, tool, err)
 		}
 		return a.showReply(reply, flags.show)
 	})
@@ -149,9 +149,17 @@ func (a *app) showReply(reply *sandgatev1.CallToolResponse, show replyFlags) (er
 	return exitWith(statusCode(reply.GetStatus(), int32(own)))
 }
 
-// forCommandLine turns a hint to the API's list of tools into one to the command that shows it.
-func forCommandLine(tool string, err error) error {
-	return hintTo("ListTools", "`sandgate tools describe "+tool+"`", err)
+// refusedCall words for the command line why a call was not made: commands in the place of RPCs, and the
+// tools that may have been meant in the place of all.
+func (a *app) refusedCall(ctx context.Context, c *client, tool string, err error) error {
+	if errorReason(err) != "TOOL_NOT_FOUND" {
+		return hintTo("ListTools", "`sandgate tools describe "+tool+"`", err)
+	}
+	reply, listErr := c.tools.ListTools(ctx, &sandgatev1.ListToolsRequest{})
+	if listErr != nil {
+		return err // which lists them, too
+	}
+	return noSuchTool(tool, reply.GetTools())
 }
 
 // hintTo puts the name of a command in the place of that of an RPC in an error's hint.
@@ -160,7 +168,7 @@ func hintTo(rpc, command string, err error) error {
 	if !strings.Contains(hint, rpc) {
 		return err
 	}
-	return hintError{err: errors.New(message), hint: strings.ReplaceAll(hint, rpc, command)}
+	return hintError{err: retold{message, err}, hint: strings.ReplaceAll(hint, rpc, command)}
 }
 
 // readArguments reads the value of --json.

@@ -19,7 +19,7 @@ func (a *app) cpCommand() *cobra.Command {
 		Use:     "cp SOURCE DESTINATION",
 		Short:   "Copy files to and from a session",
 		GroupID: groupUse,
-		Args:    cobra.ExactArgs(2),
+		Args:    namedArguments,
 		Long: `Copies a file, or a folder with -r, between here and a session. SESSION:PATH is a path in
 a session, relative to /home/user; - is standard input or output. Write ./a:b for a
 local file with a colon in its name.
@@ -83,9 +83,9 @@ func (a *app) copyFiles(ctx context.Context, source, destination location, recur
 	}
 	copier := &copier{app: a, client: c}
 	if destination.remote() {
-		return copier.push(ctx, source, destination, recursive)
+		return aboutSession(destination.session, copier.push(ctx, source, destination, recursive))
 	}
-	return copier.pull(ctx, source, destination, recursive)
+	return aboutSession(source.session, copier.pull(ctx, source, destination, recursive))
 }
 
 // copier copies files. It is not safe for concurrent use.

@@ -74,7 +74,7 @@ func (a *app) mcp(ctx context.Context, flags *mcpFlags) error {
 	}
 	if flags.at.session != "" { // a client would learn of a wrong one only from its first call
 		if _, err := c.sessions.GetSession(ctx, &sandgatev1.GetSessionRequest{SessionId: flags.at.session}); err != nil {
-			return err
+			return aboutSession(flags.at.session, err)
 		}
 	}
 	facade, err := mcp.New(mcp.Options{

@@ -97,7 +97,7 @@ func (a *app) py(ctx context.Context, args []string, flags *pyFlags) error {
 	return a.within(ctx, c, flags.at, func(ctx context.Context, id string) error {
 		runner := &cellRunner{
 			app: a, client: c, session: id, context: flags.context, timeout: timeout,
-			images: imageSaver{dir: flags.images},
+			images: imageSaver{dir: flags.images}, last: flags.at.session == "" && !flags.interactive,
 		}
 		if err := runner.enterContext(ctx); err != nil {
 			return err
