@@ -60,7 +60,7 @@ func (a *app) callCommand() *cobra.Command {
 		Use:     "call TOOL",
 		Short:   "Call a tool as a model does, with JSON arguments",
 		GroupID: groupUse,
-		Args:    namedArguments,
+		Args:    callArguments,
 		Long: `Calls a tool and prints what a model would read. Without --session it works in a
 temporary session that is deleted afterwards.
 
@@ -71,7 +71,7 @@ follows it again by itself. See "sandgate calls".`,
 		Example: `  sandgate call python_run --json '{"code": "6*7"}'
   sandgate call file_write --session $id --json '{"path": "a.txt", "text": "hello"}'
   sandgate call python_run --json @arguments.json --raw | jq .receipt
-  sandgate call shell_run --session $id --call-id step-17 --json '{"command": "make"}'`,
+  sandgate call shell_run --session $id --call-id step-17 --json '{"command": "sleep 5; date"}'`,
 	}
 	cmd.RunE = interruptible(func(ctx context.Context, args []string) error {
 		if err := errors.Join(flags.show.check(), flags.checkCallID(cmd.Flags().Changed("call-id"))); err != nil {
@@ -86,6 +86,14 @@ follows it again by itself. See "sandgate calls".`,
 	set.StringVar(&flags.callID, "call-id", "", "your name for this call, which then runs at most once; auto makes one")
 	flags.show.add(cmd)
 	return cmd
+}
+
+// callArguments are those of the command: the tool's own go elsewhere, and who forgot that is told.
+func callArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 2 && strings.HasPrefix(args[1], "{") {
+		return errors.New("the tool's arguments go behind --json")
+	}
+	return namedArguments(cmd, args)
 }
 
 // checkCallID looks at --call-id, and makes one where that is asked for.

@@ -26,7 +26,7 @@ func (a *app) callsCommand() *cobra.Command {
 call that was made with a --call-id can be followed and cancelled, and its result is kept,
 too; without one it is written down when it has ended. ID is the gateway's name for a
 call, or its call_id.`,
-		Example: `  sandgate call shell_run --session $id --call-id build --json '{"command": "make"}'
+		Example: `  sandgate call shell_run --session $id --call-id build --json '{"command": "sleep 30; date"}'
   sandgate calls list --running
   sandgate calls attach build
   sandgate calls cancel build`,

@@ -49,7 +49,7 @@ Flags go before the command. Without --session it works in a temporary session t
 is deleted afterwards.`,
 		Example: `  sandgate sh
   sandgate sh -c 'python3 --version; id'
-  sandgate sh --session $id --timeout 10m ./build.sh
+  sandgate sh --session $id --timeout 10m 'sleep 90; date'
   sandgate sh < script.sh
   tar c src | sandgate sh --session $id tar x`,
 		Args: cobra.ArbitraryArgs,
