@@ -160,8 +160,10 @@ func (a *app) showReply(reply *sandgatev1.CallToolResponse, show replyFlags) (er
 // refusedCall words for the command line why a call was not made: commands in the place of RPCs, and the
 // tools that may have been meant in the place of all.
 func (a *app) refusedCall(ctx context.Context, c *client, tool string, err error) error {
+	describe := "`sandgate tools describe " + tool + "`"
 	if errorReason(err) != "TOOL_NOT_FOUND" {
-		return hintTo("ListTools", "`sandgate tools describe "+tool+"`", err)
+		return hintTo("Mend the named fields and call again.", "Mend the named arguments in --json; "+describe+" explains them.",
+			hintTo("ListTools", describe, err))
 	}
 	reply, listErr := c.tools.ListTools(ctx, &sandgatev1.ListToolsRequest{})
 	if listErr != nil {
@@ -170,7 +172,8 @@ func (a *app) refusedCall(ctx context.Context, c *client, tool string, err error
 	return noSuchTool(tool, reply.GetTools())
 }
 
-// hintTo puts the name of a command in the place of that of an RPC in an error's hint.
+// hintTo puts what is said to whoever types commands in the place of what is said to callers of RPCs in an
+// error's hint, such as a command in that of an RPC.
 func hintTo(rpc, command string, err error) error {
 	message, hint := explain(err)
 	if !strings.Contains(hint, rpc) {

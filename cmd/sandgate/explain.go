@@ -18,7 +18,7 @@ import (
 // What to do about a gateway that is not there, or not one.
 const (
 	hintStart  = "start one with `sandgate serve`, or name another with --server or SANDGATE_SERVER"
-	hintServer = "it may have ended, or serve https where http was asked for (or the other way round): check --server or SANDGATE_SERVER"
+	hintServer = "it may have ended, be no gateway, or serve https where http was asked for (or the other way round): check --server or SANDGATE_SERVER"
 	hintOther  = "what answers is no gateway, or one of another version: check --server or SANDGATE_SERVER"
 	hintKey    = "set SANDGATE_KEY to a key, which `sandgate key create` makes on the gateway's host, or to a token"
 	hintAway   = "if it was stopped, its sessions ended with it; if it crashed, they are there again once it runs"

@@ -94,7 +94,7 @@ func sizeWritten(number string) string {
 
 func spanWritten(seconds string) string {
 	span, err := time.ParseDuration(seconds)
-	if err != nil {
+	if err != nil || span == 0 {
 		return seconds
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(span.String(), "0s"), "0m")
