@@ -28,12 +28,14 @@ setup: ## make this machine ready: Docker engine, gVisor, sandbox image (says li
 	@images/setup
 
 build: ## put the program into bin/
+	@echo "Building bin/sandgate."
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sandgate ./cmd/sandgate
 
 image: build ## build the gateway's own container image, sandgate/gateway (needs an engine, no registry)
 	@images/gateway
 
-run: setup build ## see it work: a gateway of its own, a session, a data set, a chart, and everything cleaned up
+run: setup build ## see it work: a gateway of its own (or that of SANDGATE_SERVER), a session, a chart, and everything cleaned up
+	@echo "Building examples/quickstart."
 	@go run ./examples/quickstart
 
 serve: setup build ## run the gateway until Ctrl-C

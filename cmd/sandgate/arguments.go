@@ -25,6 +25,21 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	}
 }
 
+// namedArguments is for commands whose Use names each argument that they need, the last perhaps with an
+// ellipsis for more of them.
+func namedArguments(cmd *cobra.Command, args []string) error {
+	names := strings.Fields(cmd.Use)[1:]
+	last := names[len(names)-1]
+	switch {
+	case len(args) < len(names):
+		missing := strings.TrimSuffix(strings.Join(names[len(args):], " and "), "…")
+		return fmt.Errorf("%s is missing: %s %s", missing, cmd.CommandPath(), strings.Join(names, " "))
+	case len(args) > len(names) && !strings.HasSuffix(last, "…"):
+		return fmt.Errorf("%q is one argument too many: %s %s", args[len(names)], cmd.CommandPath(), strings.Join(names, " "))
+	}
+	return nil
+}
+
 // unknownCommand is the error for a name that no command behind parent has.
 func unknownCommand(parent *cobra.Command, name string) error {
 	err := fmt.Errorf("unknown command %q for %q", name, parent.CommandPath())

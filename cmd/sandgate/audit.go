@@ -88,7 +88,7 @@ give them back by --sequence and --head.`,
 			return exitError{code: exitFailed, err: fmt.Errorf("the audit log is broken: %w", broken)}
 		}
 		if err != nil {
-			return err
+			return whereAudit(err)
 		}
 		_, err = fmt.Fprintf(a.out, "%d records, %d segments, %d…%d, head %s\n",
 			report.Records, report.Segments, report.First, report.Last, report.Head)
@@ -132,16 +132,25 @@ func (a *app) auditTail() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return audit.Tail(ctx, folder, n, follow, func(line []byte) error {
+		return whereAudit(audit.Tail(ctx, folder, n, follow, func(line []byte) error {
 			text := string(line)
 			if !asJSON {
 				text = describeRecord(line)
 			}
 			_, err := fmt.Fprintln(a.out, printable(text))
 			return err
-		})
+		}))
 	})
 	return cmd
+}
+
+// whereAudit says what to do where there is no audit log. Other errors stay.
+func whereAudit(err error) error {
+	if !errors.Is(err, audit.ErrNone) {
+		return err
+	}
+	return hintError{err: err, hint: "a gateway begins one when it starts, unless it is set to audit: off; name its state folder by " + stateDirNames +
+		", or a copy of the log by --dir"}
 }
 
 // describeRecord shows a line of the log to people.

@@ -60,7 +60,7 @@ func (a *app) callCommand() *cobra.Command {
 		Use:     "call TOOL",
 		Short:   "Call a tool as a model does, with JSON arguments",
 		GroupID: groupUse,
-		Args:    cobra.ExactArgs(1),
+		Args:    callArguments,
 		Long: `Calls a tool and prints what a model would read. Without --session it works in a
 temporary session that is deleted afterwards.
 
@@ -71,7 +71,7 @@ follows it again by itself. See "sandgate calls".`,
 		Example: `  sandgate call python_run --json '{"code": "6*7"}'
   sandgate call file_write --session $id --json '{"path": "a.txt", "text": "hello"}'
   sandgate call python_run --json @arguments.json --raw | jq .receipt
-  sandgate call shell_run --session $id --call-id step-17 --json '{"command": "make"}'`,
+  sandgate call shell_run --session $id --call-id step-17 --json '{"command": "sleep 5; date"}'`,
 	}
 	cmd.RunE = interruptible(func(ctx context.Context, args []string) error {
 		if err := errors.Join(flags.show.check(), flags.checkCallID(cmd.Flags().Changed("call-id"))); err != nil {
@@ -86,6 +86,14 @@ follows it again by itself. See "sandgate calls".`,
 	set.StringVar(&flags.callID, "call-id", "", "your name for this call, which then runs at most once; auto makes one")
 	flags.show.add(cmd)
 	return cmd
+}
+
+// callArguments are those of the command: the tool's own go elsewhere, and who forgot that is told.
+func callArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 2 && strings.HasPrefix(args[1], "{") {
+		return errors.New("the tool's arguments go behind --json")
+	}
+	return namedArguments(cmd, args)
 }
 
 // checkCallID looks at --call-id, and makes one where that is asked for.
@@ -115,7 +123,7 @@ func (a *app) call(ctx context.Context, tool string, flags *callFlags) error {
 		request := &sandgatev1.CallToolRequest{SessionId: id, Name: tool, Arguments: arguments, CallId: flags.callID}
 		reply, err := a.makeCall(ctx, c, request, flags.show.events)
 		if err != nil {
-			return forCommandLine(tool, err)
+			return a.refusedCall(ctx, c, tool, err)
 		}
 		return a.showReply(reply, flags.show)
 	})
@@ -149,18 +157,29 @@ func (a *app) showReply(reply *sandgatev1.CallToolResponse, show replyFlags) (er
 	return exitWith(statusCode(reply.GetStatus(), int32(own)))
 }
 
-// forCommandLine turns a hint to the API's list of tools into one to the command that shows it.
-func forCommandLine(tool string, err error) error {
-	return hintTo("ListTools", "`sandgate tools describe "+tool+"`", err)
+// refusedCall words for the command line why a call was not made: commands in the place of RPCs, and the
+// tools that may have been meant in the place of all.
+func (a *app) refusedCall(ctx context.Context, c *client, tool string, err error) error {
+	describe := "`sandgate tools describe " + tool + "`"
+	if errorReason(err) != "TOOL_NOT_FOUND" {
+		return hintTo("Mend the named fields and call again.", "Mend the named arguments in --json; "+describe+" explains them.",
+			hintTo("ListTools", describe, err))
+	}
+	reply, listErr := c.tools.ListTools(ctx, &sandgatev1.ListToolsRequest{})
+	if listErr != nil {
+		return err // which lists them, too
+	}
+	return noSuchTool(tool, reply.GetTools())
 }
 
-// hintTo puts the name of a command in the place of that of an RPC in an error's hint.
+// hintTo puts what is said to whoever types commands in the place of what is said to callers of RPCs in an
+// error's hint, such as a command in that of an RPC.
 func hintTo(rpc, command string, err error) error {
 	message, hint := explain(err)
 	if !strings.Contains(hint, rpc) {
 		return err
 	}
-	return hintError{err: errors.New(message), hint: strings.ReplaceAll(hint, rpc, command)}
+	return hintError{err: retold{message, err}, hint: strings.ReplaceAll(hint, rpc, command)}
 }
 
 // readArguments reads the value of a flag that takes the arguments of a tool.

@@ -26,7 +26,7 @@ func (a *app) callsCommand() *cobra.Command {
 call that was made with a --call-id can be followed and cancelled, and its result is kept,
 too; without one it is written down when it has ended. ID is the gateway's name for a
 call, or its call_id.`,
-		Example: `  sandgate call shell_run --session $id --call-id build --json '{"command": "make"}'
+		Example: `  sandgate call shell_run --session $id --call-id build --json '{"command": "sleep 30; date"}'
   sandgate calls list --running
   sandgate calls attach build
   sandgate calls cancel build`,
@@ -123,7 +123,7 @@ func (a *app) callsGet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get ID",
 		Short: "Describe a call",
-		Args:  cobra.ExactArgs(1),
+		Args:  namedArguments,
 		Long:  `Describes a call. What it produced is shown by "sandgate calls attach".`,
 		RunE: interruptible(func(ctx context.Context, args []string) error {
 			c, err := a.client()
@@ -167,7 +167,7 @@ func (a *app) callsAttach() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "attach ID",
 		Short: "Follow a call to its end and print what it produced",
-		Args:  cobra.ExactArgs(1),
+		Args:  namedArguments,
 		Long: `Follows a call that was made with a --call-id, and then prints what it produced and exits
 as "sandgate call" does; at once where it has ended. Leaving does not end the call. Where
 the connection breaks, it is followed again.`,
@@ -201,7 +201,7 @@ func (a *app) callsCancel() *cobra.Command {
 	return &cobra.Command{
 		Use:   "cancel ID",
 		Short: "End a call that was made with a --call-id; what it did stays done",
-		Args:  cobra.ExactArgs(1),
+		Args:  namedArguments,
 		RunE: interruptible(func(ctx context.Context, args []string) error {
 			c, err := a.client()
 			if err != nil {

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,16 +21,18 @@ func (a *app) cpCommand() *cobra.Command {
 		Use:     "cp SOURCE DESTINATION",
 		Short:   "Copy files to and from a session",
 		GroupID: groupUse,
-		Args:    cobra.ExactArgs(2),
+		Args:    namedArguments,
 		Long: `Copies a file, or a folder with -r, between here and a session. SESSION:PATH is a path in
 a session, relative to /home/user; - is standard input or output. Write ./a:b for a
 local file with a colon in its name.
 
 A file appears at its destination when it is complete, and not otherwise. As with cp a
 local symbolic link is followed, a device, a pipe or /dev/fd/N is written into, and a
-file that exists keeps its mode. Of a folder, files and folders are copied; symbolic
-links are told about and left out. What cannot be copied is told about, the rest is
-copied, and the exit code is 1.`,
+file that exists keeps its mode.
+
+Of a folder, files and folders are copied. Symbolic links and special files are left
+out: they are told about, and the exit code stays 0. Files and folders that cannot be
+copied are told about too, the rest is copied, and the exit code is 1.`,
 		Example: `  sandgate cp data.csv $id:data.csv
   sandgate cp $id:report.html .
   sandgate cp -r src/ $id:src
@@ -83,17 +87,18 @@ func (a *app) copyFiles(ctx context.Context, source, destination location, recur
 	}
 	copier := &copier{app: a, client: c}
 	if destination.remote() {
-		return copier.push(ctx, source, destination, recursive)
+		return aboutSession(destination.session, copier.push(ctx, source, destination, recursive))
 	}
-	return copier.pull(ctx, source, destination, recursive)
+	return aboutSession(source.session, copier.pull(ctx, source, destination, recursive))
 }
 
 // copier copies files. It is not safe for concurrent use.
 type copier struct {
 	app     *app
 	client  *client
-	skipped int // what was left out of a folder: no files
-	failed  int // what was left out of a folder: files that cannot be copied
+	skipped []string // what was left out of a folder: no files; the first maxSkippedNames of them
+	more    int      // how many there were besides
+	failed  int      // what was left out of a folder: files that cannot be copied
 }
 
 // push copies something local to a session.
@@ -171,13 +176,30 @@ func (c *copier) pull(ctx context.Context, source, destination location, recursi
 	return c.done(c.pullTree(ctx, source, file.GetPath(), target))
 }
 
+// maxSkippedNames bounds how many names of what was left out are told.
+const maxSkippedNames = 5
+
+// skip takes note of something in a folder that is no file, and so is left out.
+func (c *copier) skip(name string) {
+	if len(c.skipped) < maxSkippedNames {
+		c.skipped = append(c.skipped, strconv.Quote(name))
+	} else {
+		c.more++
+	}
+}
+
 // done tells what was left out of a folder.
 func (c *copier) done(err error) error {
-	switch {
-	case c.skipped == 1:
-		c.app.notef("1 symbolic link or special file was left out")
-	case c.skipped > 1:
-		c.app.notef("%d symbolic links and special files were left out", c.skipped)
+	names := strings.Join(c.skipped, ", ")
+	if c.more > 0 {
+		names += fmt.Sprintf(" and %d more", c.more)
+	}
+	switch count := len(c.skipped) + c.more; count {
+	case 0:
+	case 1:
+		c.app.notef("1 symbolic link or special file was left out: %s", names)
+	default:
+		c.app.notef("%d symbolic links and special files were left out: %s", count, names)
 	}
 	if err == nil && c.failed > 0 {
 		return exitError{code: exitFailed}

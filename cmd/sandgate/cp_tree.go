@@ -47,7 +47,7 @@ func (c *copier) pushTree(ctx context.Context, folder string, destination locati
 			_, err := c.client.files.MakeDir(ctx, &sandgatev1.MakeDirRequest{SessionId: target.session, Path: target.path})
 			return err
 		case !entry.Type().IsRegular():
-			c.skipped++
+			c.skip(name)
 			return nil
 		default:
 			return c.uploadFile(ctx, name, target)
@@ -133,7 +133,7 @@ func (c *copier) pullEntry(ctx context.Context, from folder, root *os.Root, file
 	case file.GetType() == sandgatev1.FileType_FILE_TYPE_OTHER && file.GetModifiedAt() == nil:
 		return errHidden
 	}
-	c.skipped++
+	c.skip(file.GetPath())
 	return nil
 }
 

@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
-	"strings"
 	"syscall"
-	"unicode"
 
 	"connectrpc.com/connect"
 
@@ -66,6 +62,16 @@ func localError(err error) error {
 	}
 	return usagef("%w", err)
 }
+
+// retold is an error in other words.
+type retold struct {
+	message string
+	err     error
+}
+
+func (e retold) Error() string { return e.message }
+
+func (e retold) Unwrap() error { return e.err }
 
 // hintError is an error with one sentence on what to do.
 type hintError struct {
@@ -130,7 +136,7 @@ func exitCode(err error) int {
 		return 0
 	case errors.As(err, &exit):
 		return exit.code
-	case errors.As(err, &usage), errors.As(err, &problems):
+	case errors.As(err, &usage), errors.As(err, &problems), refusedAsWrong(err):
 		return exitUsage
 	case errors.Is(err, syscall.EPIPE) && !fromNetwork(err):
 		return exitBrokenPipe
@@ -141,70 +147,16 @@ func exitCode(err error) int {
 	}
 }
 
+// refusedAsWrong reports whether a gateway refused a request for what it says: arguments of ours that
+// cannot be. A request that came broken over the wire was not written by anybody.
+func refusedAsWrong(err error) bool {
+	wire, ok := errors.AsType[*connect.Error](err)
+	return ok && connect.IsWireError(wire) && wire.Code() == connect.CodeInvalidArgument && errorReason(err) != "REQUEST_BROKEN"
+}
+
 // fromNetwork reports whether an error is that of a call or a connection, and not of our own output.
 func fromNetwork(err error) bool {
 	_, call := errors.AsType[*connect.Error](err)
 	_, network := errors.AsType[*net.OpError](err)
 	return call || network
-}
-
-// explain says what failed and, where somebody knows, what to do.
-func explain(err error) (message, hint string) {
-	if hinted, ok := errors.AsType[hintError](err); ok {
-		return err.Error(), hinted.hint
-	}
-	if usage, ok := errors.AsType[usageError](err); ok {
-		if usage.command != "" {
-			hint = "`" + usage.command + " --help` explains it"
-		}
-		return err.Error(), hint
-	}
-	var wire *connect.Error
-	if !errors.As(err, &wire) {
-		return err.Error(), ""
-	}
-	for _, detail := range wire.Details() {
-		value, valueErr := detail.Value()
-		if known, ok := value.(*sandgatev1.ErrorDetail); ok && valueErr == nil {
-			hint = known.GetHint()
-		}
-	}
-	if connect.IsWireError(wire) && wire.Code() == connect.CodeCanceled {
-		// We did not cancel: whoever does is told nothing, or that it was interrupted.
-		return "the gateway was stopped while this ran; the session may be gone", hint
-	}
-	message = strings.Replace(err.Error(), wire.Error(), wire.Message(), 1)
-	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return explainCertificate(untrusted)
-	}
-	var netErr *net.OpError
-	if hint == "" && errors.As(err, &netErr) && netErr.Op == "dial" {
-		return "no gateway answers: " + message,
-			"start one with `sandgate serve`, or name another with --server or SANDGATE_SERVER"
-	}
-	if hint == "" && !connect.IsWireError(wire) && wire.Code() != connect.CodeCanceled && wire.Code() != connect.CodeDeadlineExceeded {
-		return "the gateway gave no proper answer: " + message,
-			"it may have ended, or serve https where http was asked for (or the other way round): check --server or SANDGATE_SERVER"
-	}
-	return message, hint
-}
-
-// explainCertificate says why a gateway's certificate was refused.
-func explainCertificate(err *tls.CertificateVerificationError) (message, hint string) {
-	message = "the gateway's certificate is not trusted: " + err.Err.Error()
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return message, "name the gateway as its certificate does: check --server or SANDGATE_SERVER"
-	}
-	return message, "if it is yours, set SSL_CERT_FILE to a file with its certificate, or that of its issuer"
-}
-
-// printable makes text that comes from elsewhere safe for a terminal: whatever would move the
-// cursor or colour the screen is shown instead of sent.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
-			return '\uFFFD'
-		}
-		return r
-	}, text)
 }

@@ -189,10 +189,14 @@ func (f *fakeGateway) Run(ctx context.Context, req *sandgatev1.RunRequest, strea
 			result.Status, result.ExitCode = sandgatev1.Status_STATUS_ERROR, int32(code)
 		case "drain": // as a gateway does that ends
 			return connect.NewError(connect.CodeCanceled, context.Canceled)
+		case "refuse":
+			return withHint(connect.CodeInvalidArgument, argument, "Mend the named fields and call again.")
+		case "keyless":
+			return withHint(connect.CodeUnauthenticated, "a key is needed", "Send `Authorization: Bearer KEY`.")
 		case "end": // as os._exit does
 			code, _ := strconv.Atoi(argument)
 			result.Status, result.ExitCode, result.StateLost = sandgatev1.Status_STATUS_ERROR, int32(code), true
-			result.Note = "Python ended by itself. A new one was started"
+			result.Note = "Python ended by itself. A new one was started: variables and imports are gone, files are kept."
 		case "lost": // between two calls
 			result.StateLost, result.Note = true, argument
 		case "status":

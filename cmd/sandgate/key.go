@@ -101,14 +101,18 @@ operator, for "sandgate top", is held only by keys that name it: it shows all te
 		if err != nil {
 			return err
 		}
-		return a.printKey(key, text)
+		return a.printKey(keys, key, text)
 	})
 	return cmd
 }
 
-// printKey prints a new key: its text for whoever reads stdout, what it is for on stderr.
-func (a *app) printKey(key store.Key, text string) error {
-	_, _ = fmt.Fprintf(a.err, "Key %s of tenant %s. It is shown this once.\n", key.ID, key.Tenant)
+// printKey prints a new key: its text for whoever reads stdout, what it is for and where on stderr. That
+// the folder is new is told because a gateway that runs has another one then.
+func (a *app) printKey(keys *keyParts, key store.Key, text string) error {
+	_, _ = fmt.Fprintf(a.err, "Key %s of tenant %s, in %s. It is shown this once.\n", key.ID, key.Tenant, keys.where())
+	if keys.fresh {
+		_, _ = fmt.Fprintf(a.err, "That state folder is new: a gateway that runs has another one, and does not see this key. Name its folder by %s.\n", stateDirNames)
+	}
 	_, err := fmt.Fprintln(a.out, text)
 	return err
 }

@@ -19,9 +19,9 @@ const defaultGrace = 24 * time.Hour
 
 func (a *app) keyRevoke() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "revoke ID...",
+		Use:   "revoke ID…",
 		Short: "End keys for good, within a second",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  namedArguments,
 		Long: `Ends keys and every token that goes back to them. It cannot be undone. Sessions that were
 made with a key stay with its tenant. A gateway whose last key is revoked lets nobody in.`,
 	}
@@ -56,7 +56,7 @@ func (a *app) keyRotate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate ID",
 		Short: "Make a key in place of another, which ends after a while",
-		Args:  cobra.ExactArgs(1),
+		Args:  namedArguments,
 		Long: `Prints a new key that may do what the old one may. The old one is revoked at the end of
 --grace, so that its holder has the time to change over.`,
 		Example: `  sandgate key rotate jf6zq2lm5wd3t7ra
@@ -87,7 +87,7 @@ func (a *app) keyRotate() *cobra.Command {
 		if ended == nil {
 			_, _ = fmt.Fprintf(a.err, "Key %s ends at %s.\n", old.ID, now.Add(span).UTC().Format(time.DateTime))
 		}
-		return errors.Join(a.printKey(key, text), ended)
+		return errors.Join(a.printKey(keys, key, text), ended)
 	})
 	return cmd
 }

@@ -31,6 +31,15 @@ type keyParts struct {
 	gate     *identity.Gate
 	urls     *fileurl.Sealer
 	audit    *keyAudit
+	fresh    bool // the state folder had no database before
+}
+
+// where is the place of the keys, for people.
+func (k *keyParts) where() string {
+	if k.cfg.Database != "" {
+		return "the database of the settings" // whose address may hold a password
+	}
+	return k.cfg.StateDir
 }
 
 // openKeys opens the store of a gateway, whether that runs or not. Close it.
@@ -50,15 +59,17 @@ func openKeys(ctx context.Context, cfg *config.Config, owner string) (*keyParts,
 	if err != nil {
 		return nil, err
 	}
-	source := cfg.Database
+	source, fresh := cfg.Database, false
 	if source == "" {
 		source = filepath.Join(cfg.StateDir, databaseFile)
+		_, err := os.Stat(source)
+		fresh = errors.Is(err, fs.ErrNotExist)
 	}
 	db, err := store.Open(ctx, store.Options{Source: source, Owner: owner})
 	if err != nil {
 		return nil, err
 	}
-	return &keyParts{cfg: cfg, db: db, pepper: pepper, urls: urls, audit: &keyAudit{cfg: cfg}}, nil
+	return &keyParts{cfg: cfg, db: db, pepper: pepper, urls: urls, audit: &keyAudit{cfg: cfg}, fresh: fresh}, nil
 }
 
 // watch reads the keys, and from now on every change of them, and opens the gate.

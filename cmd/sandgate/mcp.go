@@ -4,8 +4,11 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
 	"github.com/sandgate/sandgate/gateway/mcp"
@@ -29,7 +32,8 @@ func (a *app) mcpCommand() *cobra.Command {
 		Long: `Speaks the Model Context Protocol on stdin and stdout, for a client that starts it: an
 editor, a desktop assistant, an agent. Its tools are the gateway's, and all their calls
 work in one sandbox, which the first call makes and the end of the client deletes. It
-says on stderr what there is to say.
+says on stderr what there is to say. At the end of stdin it answers what it has read,
+for three seconds at most.
 
 Register it with a client like this (the gateway must run):
 
@@ -64,6 +68,9 @@ func (a *app) mcp(ctx context.Context, flags *mcpFlags) error {
 	if flags.at.session != "" && (flags.at.template != "" || flags.idle != "") {
 		return usagef("--template and --idle are for a new session, and --session names one that exists")
 	}
+	if name := flags.at.template; name != "" && !slices.Contains(templates(), name) {
+		return usagef("--template %q: there is none of this name; there are: %s", name, strings.Join(templates(), ", "))
+	}
 	lease, err := flags.lease()
 	if err != nil {
 		return err
@@ -74,17 +81,48 @@ func (a *app) mcp(ctx context.Context, flags *mcpFlags) error {
 	}
 	if flags.at.session != "" { // a client would learn of a wrong one only from its first call
 		if _, err := c.sessions.GetSession(ctx, &sandgatev1.GetSessionRequest{SessionId: flags.at.session}); err != nil {
-			return err
+			return aboutSession(flags.at.session, err)
 		}
+	} else {
+		a.tellUnreachable(ctx, c)
 	}
 	facade, err := mcp.New(mcp.Options{
-		Tools: c.tools, Sessions: c.sessions, Version: buildVersion(), Lease: lease,
+		Tools: c.tools, Sessions: c.sessions, Version: buildVersion(), Lease: lease, Hint: hintForClient,
 		Logger: slog.New(slog.NewTextHandler(a.err, nil)),
 	})
 	if err != nil {
 		return err
 	}
 	return facade.Serve(ctx, io.NopCloser(a.in), keepOpen{a.out}, mcp.Place{Session: flags.at.session, Template: flags.at.template})
+}
+
+// firstLook bounds how long a client waits because we look whether there is a gateway.
+const firstLook = 2 * time.Second
+
+// tellUnreachable says on standard error, where a client's people look first, that there is no gateway or
+// that it does not let us in. It goes on all the same: the gateway may come, and the client is told too.
+func (a *app) tellUnreachable(ctx context.Context, c *client) {
+	ctx, cancel := context.WithTimeout(ctx, firstLook)
+	defer cancel()
+	_, err := c.tools.ListTools(ctx, &sandgatev1.ListToolsRequest{})
+	if err == nil || connect.CodeOf(err) == connect.CodePermissionDenied { // the calls may be allowed
+		return
+	}
+	message, hint := explain(err)
+	if hint != "" {
+		message += "; " + hint
+	}
+	a.notef("%s", message)
+}
+
+// hintForClient says what to do about an error of the gateway's, or of the way to it, to whoever reads an
+// MCP client's messages.
+func hintForClient(err error) string {
+	if noneAnswers(err) {
+		return "No gateway answers: " + hintStart + "."
+	}
+	_, hint := explain(err)
+	return hint
 }
 
 // lease returns how long the session stays that nobody uses, zero for the default.

@@ -115,15 +115,23 @@ func TestMCPWithoutAGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.ListTools(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "connection refused") {
+	if _, err := c.ListTools(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "connection refused") ||
+		!strings.Contains(err.Error(), "No gateway answers: start one with `sandgate serve`") {
 		t.Errorf("listing: %v", err)
 	}
 	res, err := c.CallTool(t.Context(), &sdk.CallToolParams{Name: "python_run", Arguments: map[string]any{"code": "1"}})
 	if err != nil || !res.IsError {
-		t.Errorf("%v, %v", res, err)
+		t.Fatalf("%v, %v", res, err)
+	}
+	if text, ok := res.Content[0].(*sdk.TextContent); !ok || !strings.Contains(text.Text, "No gateway answers: start one") {
+		t.Errorf("%+v", res.Content[0])
 	}
 	if err := c.Close(); err != nil {
 		t.Errorf("%v; it wrote %s", err, told.String())
+	}
+	if lines := strings.Count(told.String(), "\n"); lines != 1 || !strings.Contains(told.String(), "no gateway answers: ") ||
+		!strings.Contains(told.String(), "; start one with `sandgate serve`") {
+		t.Errorf("it wrote %s", told.String())
 	}
 }
 

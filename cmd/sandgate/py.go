@@ -56,7 +56,8 @@ os._exit or out of memory, it goes on with a new one and says so.`,
   sandgate py -c 'import sys; sys.exit(3)'; echo $?
   sandgate py -i --template data
   sandgate py --template data --images charts/ plot.py
-  sandgate py convert.py --verbose in.csv
+  sandgate py -c 'import sys; print(sys.argv)' --verbose one two
+  sandgate cp in.csv $id:in.csv && sandgate py --session $id convert.py --verbose in.csv
   sandgate py --session $id --context other --timeout 30s job.py`,
 		RunE: terminable(func(ctx context.Context, args []string) error {
 			return a.py(ctx, args, &flags)
@@ -97,7 +98,7 @@ func (a *app) py(ctx context.Context, args []string, flags *pyFlags) error {
 	return a.within(ctx, c, flags.at, func(ctx context.Context, id string) error {
 		runner := &cellRunner{
 			app: a, client: c, session: id, context: flags.context, timeout: timeout,
-			images: imageSaver{dir: flags.images},
+			images: imageSaver{dir: flags.images}, last: flags.at.session == "" && !flags.interactive,
 		}
 		if err := runner.enterContext(ctx); err != nil {
 			return err

@@ -25,6 +25,7 @@ type cellRunner struct {
 	session, context string
 	timeout          *durationpb.Duration // nil: the gateway's default
 	images           imageSaver
+	last             bool // the session ends with the first cell
 	interactive      bool // show results, as a prompt does
 	exited           bool // the code of the last cell asked to leave, with sys.exit or the like
 }
@@ -38,7 +39,7 @@ func (r *cellRunner) enterContext(ctx context.Context) error {
 	if connect.CodeOf(err) == connect.CodeAlreadyExists {
 		return nil
 	}
-	return err
+	return inFlags(err)
 }
 
 // run runs a cell to its end. Its error is nil, an exitError that says how the code failed, or
@@ -83,7 +84,7 @@ func (r *cellRunner) because(ctx context.Context, err error) error {
 		r.exited = true
 		return exitError{code: exitInterrupted}
 	}
-	return err
+	return inFlags(err)
 }
 
 // show prints one event.
@@ -156,8 +157,8 @@ func (r *cellRunner) finish(ctx context.Context, result *sandgatev1.RunResult) e
 			return err
 		}
 	}
-	if note := result.GetNote(); note != "" && (result.GetStatus() != sandgatev1.Status_STATUS_OK || result.GetStateLost()) {
-		r.app.notef("%s", note)
+	if result.GetStatus() != sandgatev1.Status_STATUS_OK || result.GetStateLost() {
+		r.app.note(result.GetNote(), r.last)
 	}
 	if !r.interactive && r.images.dir == "" && r.images.count > 0 {
 		r.app.notef("%s shown and not kept; --images DIR keeps pictures", pictures(r.images.count))

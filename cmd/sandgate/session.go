@@ -133,7 +133,7 @@ func (a *app) sessionGet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get ID",
 		Short: "Describe a session",
-		Args:  cobra.ExactArgs(1),
+		Args:  namedArguments,
 		RunE: interruptible(func(ctx context.Context, args []string) error {
 			c, err := a.client()
 			if err != nil {
@@ -141,7 +141,7 @@ func (a *app) sessionGet() *cobra.Command {
 			}
 			reply, err := c.sessions.GetSession(ctx, &sandgatev1.GetSessionRequest{SessionId: args[0]})
 			if err != nil {
-				return err
+				return aboutSession(args[0], err)
 			}
 			if asJSON {
 				return a.printJSON(reply.GetSession())

@@ -1,26 +1,23 @@
 package main
 
 import (
-	"errors"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
-
-	"connectrpc.com/connect"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 )
 
 // A gateway names the fields of a request, in the units of the API. Who typed flags is told of flags.
 var (
-	sessionField = regexp.MustCompile(`(?:limits\.)?\b(?:memory_bytes|workspace_bytes|cpu_millis|max_processes|workspace_files|idle_timeout|max_lifetime|template|metadata)\b`)
+	sessionField = regexp.MustCompile(`(?:limits\.)?\b(?:memory_bytes|workspace_bytes|cpu_millis|max_processes|workspace_files|idle_timeout|max_lifetime|template|metadata|timeout|context_id|cwd|past_hours)\b`)
 	wholeNumber  = regexp.MustCompile(`\d+s?\b`)
 )
 
 // inFlags turns the refusal of a request that was made of flags into an error of usage. Others stay.
 func inFlags(err error) error {
-	if connect.CodeOf(err) != connect.CodeInvalidArgument {
+	if !refusedAsWrong(err) {
 		return err
 	}
 	message, hint := explain(err)
@@ -28,7 +25,7 @@ func inFlags(err error) error {
 		hint = "Change the named flag, or leave it out for the default."
 	}
 	hint = strings.ReplaceAll(hint, "the named limit", "the named flag")
-	return usageError{err: hintError{err: errors.New(namedByFlags(message)), hint: hint}}
+	return usageError{err: hintError{err: retold{namedByFlags(message), err}, hint: hint}}
 }
 
 // namedByFlags writes a gateway's text with the names of flags for those of fields, and numbers as flags
@@ -65,6 +62,8 @@ func flagOf(field string) (flag string, written func(number string) string) {
 		}
 	case "idle_timeout":
 		return "idle", spanWritten
+	case "timeout":
+		return "timeout", spanWritten
 	case "max_lifetime":
 		return "lifetime", spanWritten
 	}
@@ -75,6 +74,10 @@ func flagOf(field string) (flag string, written func(number string) string) {
 		flag = "files"
 	case "metadata":
 		flag = "label"
+	case "context_id":
+		flag = "context"
+	case "past_hours":
+		flag = "past"
 	default:
 		flag = field
 	}
@@ -91,7 +94,7 @@ func sizeWritten(number string) string {
 
 func spanWritten(seconds string) string {
 	span, err := time.ParseDuration(seconds)
-	if err != nil {
+	if err != nil || span == 0 {
 		return seconds
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(span.String(), "0s"), "0m")

@@ -70,7 +70,7 @@ func (a *app) sessionExtend() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "extend ID",
 		Short: "Renew a session's lease, and change its length if asked",
-		Args:  cobra.ExactArgs(1),
+		Args:  namedArguments,
 		RunE: interruptible(func(ctx context.Context, args []string) error {
 			request := &sandgatev1.ExtendSessionRequest{SessionId: args[0]}
 			if idle != "" {
@@ -84,7 +84,7 @@ func (a *app) sessionExtend() *cobra.Command {
 			}
 			reply, err := c.sessions.ExtendSession(ctx, request)
 			if err != nil {
-				return inFlags(err)
+				return aboutSession(args[0], inFlags(err))
 			}
 			_, err = fmt.Fprintln(a.out, unusedUntil(reply.GetSession()))
 			return err
@@ -99,7 +99,7 @@ func (a *app) sessionDelete() *cobra.Command {
 		Use:     "delete ID…",
 		Aliases: []string{"rm"},
 		Short:   "End sessions: what runs in them is killed, their files are gone",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    namedArguments,
 		RunE: interruptible(func(ctx context.Context, args []string) error {
 			c, err := a.client()
 			if err != nil {
@@ -111,7 +111,10 @@ func (a *app) sessionDelete() *cobra.Command {
 				if err != nil && ctx.Err() != nil {
 					return err
 				}
-				if err != nil {
+				switch {
+				case errorReason(err) == "SESSION_NOT_FOUND":
+					code = a.report(aboutSession(id, err))
+				case err != nil:
 					code = a.report(fmt.Errorf("delete session %s: %w", id, err))
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,13 +48,28 @@ func (a *app) within(ctx context.Context, c *client, at place, do func(ctx conte
 func enter(ctx context.Context, c *client, at place) (*sandgatev1.Session, error) {
 	if at.session != "" {
 		reply, err := c.sessions.GetSession(ctx, &sandgatev1.GetSessionRequest{SessionId: at.session})
-		return reply.GetSession(), err
+		return reply.GetSession(), aboutSession(at.session, err)
 	}
 	reply, err := c.sessions.CreateSession(ctx, &sandgatev1.CreateSessionRequest{
 		Template: at.template,
 		Metadata: map[string]string{"made_by": "command line"},
 	})
-	return reply.GetSession(), err
+	return reply.GetSession(), inFlags(err)
+}
+
+// sessionPrefix is what every session's id begins with.
+const sessionPrefix = "ses_"
+
+// aboutSession puts the id into the error for a session that there is not. Others stay.
+func aboutSession(id string, err error) error {
+	if errorReason(err) != "SESSION_NOT_FOUND" {
+		return err
+	}
+	hint := "it has ended, or its lease ran out; `sandgate session list` shows those that there are"
+	if !strings.HasPrefix(id, sessionPrefix) {
+		hint = "the id of a session begins with " + sessionPrefix + "; `sandgate session list` shows those that there are"
+	}
+	return hintError{err: retold{"there is no such session: " + id, err}, hint: hint}
 }
 
 // drop deletes a temporary session, also when the command was interrupted.
@@ -62,6 +78,10 @@ func (a *app) drop(ctx context.Context, c *client, id string) {
 	defer cancel()
 	if _, err := c.sessions.DeleteSession(ctx, &sandgatev1.DeleteSessionRequest{SessionId: id}); err != nil {
 		message, _ := explain(err)
+		if noneAnswers(err) || wentAway(err) {
+			a.notef("the temporary session %s was left to the gateway, which went away: it ends with that, or by itself", id)
+			return
+		}
 		a.notef("the temporary session %s was not deleted (%s); it ends by itself", id, message)
 	}
 }

@@ -49,7 +49,7 @@ Flags go before the command. Without --session it works in a temporary session t
 is deleted afterwards.`,
 		Example: `  sandgate sh
   sandgate sh -c 'python3 --version; id'
-  sandgate sh --session $id --timeout 10m ./build.sh
+  sandgate sh --session $id --timeout 10m 'sleep 90; date'
   sandgate sh < script.sh
   tar c src | sandgate sh --session $id tar x`,
 		Args: cobra.ArbitraryArgs,
@@ -86,9 +86,10 @@ func (a *app) sh(ctx context.Context, command string, flags *shFlags) error {
 	if err != nil {
 		return err
 	}
+	last := flags.at.session == ""
 	return a.within(ctx, c, flags.at, func(ctx context.Context, id string) error {
 		if command != "" && a.inputToForward() {
-			shell := &shell{app: a, client: c, session: id}
+			shell := &shell{app: a, client: c, session: id, last: last}
 			return shell.run(ctx, &sandgatev1.StartRequest{
 				SessionId: id, Command: "bash", Args: []string{"-c", command}, Cwd: flags.cwd,
 				Timeout: cmp.Or(timeout, durationpb.New(commandTimeout)),
@@ -97,9 +98,9 @@ func (a *app) sh(ctx context.Context, command string, flags *shFlags) error {
 		if command != "" {
 			return a.shellRun(ctx, c, &sandgatev1.ShellRequest{
 				SessionId: id, Command: command, Cwd: flags.cwd, Timeout: timeout, MaxOutputBytes: inlineOutput,
-			})
+			}, last)
 		}
-		shell := &shell{app: a, client: c, session: id}
+		shell := &shell{app: a, client: c, session: id, last: last}
 		return shell.run(ctx, &sandgatev1.StartRequest{
 			SessionId: id, Command: "bash", Cwd: flags.cwd, Timeout: timeout,
 		})
@@ -121,8 +122,8 @@ func (a *app) inputToForward() bool {
 	return err != nil || !os.SameFile(info, null)
 }
 
-// shellRun runs one command and streams its output.
-func (a *app) shellRun(ctx context.Context, c *client, request *sandgatev1.ShellRequest) error {
+// shellRun runs one command and streams its output; last says that its session ends with it.
+func (a *app) shellRun(ctx context.Context, c *client, request *sandgatev1.ShellRequest, last bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := c.processes.Shell(ctx, request)
@@ -141,7 +142,7 @@ func (a *app) shellRun(ctx context.Context, c *client, request *sandgatev1.Shell
 		}
 	}
 	if err := stream.Err(); err != nil {
-		return err
+		return inFlags(err)
 	}
 	if result == nil {
 		return errNoResult
@@ -151,7 +152,7 @@ func (a *app) shellRun(ctx context.Context, c *client, request *sandgatev1.Shell
 	if err != nil {
 		return err
 	}
-	return a.processEnded(result, whole)
+	return a.processEnded(result, whole, last)
 }
 
 // copyOutput writes what an event carries of a program's streams.
@@ -174,10 +175,10 @@ func copyOutput(streams stdio, stdout, stderr *sandgatev1.Output) error {
 var errNoResult = errors.New("the gateway ended the call without a result")
 
 // processEnded tells what a program's result adds to its output and turns it into an exit code; whole
-// says whether all of the output is here.
-func (a *app) processEnded(result *sandgatev1.ProcessResult, whole bool) error {
-	if result.GetNote() != "" && result.GetStatus() != sandgatev1.Status_STATUS_OK {
-		a.notef("%s", result.GetNote())
+// says whether all of the output is here, and last that its session ends with it.
+func (a *app) processEnded(result *sandgatev1.ProcessResult, whole, last bool) error {
+	if result.GetStatus() != sandgatev1.Status_STATUS_OK {
+		a.note(result.GetNote(), last)
 	}
 	return exitWith(codeOfWhole(statusCode(result.GetStatus(), result.GetExitCode()), whole))
 }

@@ -19,6 +19,7 @@ type shell struct {
 	app     *app
 	client  *client
 	session string
+	last    bool // the session ends with this
 	// What is known of the program once it has started.
 	process        string
 	stdout, stderr int64 // where the next pieces of its streams begin
@@ -49,7 +50,7 @@ func (s *shell) run(ctx context.Context, request *sandgatev1.StartRequest) error
 	})
 	if err != nil {
 		s.hangUp(ctx)
-		return err
+		return inFlags(err)
 	}
 	if result == nil {
 		return errNoResult
@@ -59,7 +60,7 @@ func (s *shell) run(ctx context.Context, request *sandgatev1.StartRequest) error
 	} {
 		s.gap(end.came, end.written)
 	}
-	return s.app.processEnded(result, !s.lost)
+	return s.app.processEnded(result, !s.lost, s.last)
 }
 
 // gap takes note of output between two places that never came.

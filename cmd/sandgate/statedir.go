@@ -20,6 +20,9 @@ const (
 	databaseFile   = "sandgate.db"
 )
 
+// stateDirNames are the names by which a state folder is given.
+const stateDirNames = "--state-dir or SANDGATE_STATE_DIR"
+
 // deploymentBytes is the length of a deployment's name before it is written in hex.
 const deploymentBytes = 16
 

@@ -46,7 +46,7 @@ func (a *app) tenantSet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set TENANT",
 		Short: "Change the limits that are given, and leave the others",
-		Args:  cobra.ExactArgs(1),
+		Args:  namedArguments,
 		Long: `Changes the limits that are named; 0 takes one away. Sessions that run already go on. The
 tenant * stands for all that have no limits of their own.`,
 	}
@@ -95,7 +95,7 @@ func (a *app) tenantDelete() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete TENANT",
 		Short: "Forget a tenant's own limits: it has those of * from then on",
-		Args:  cobra.ExactArgs(1),
+		Args:  namedArguments,
 	}
 	settings := addSettings(cmd.Flags())
 	cmd.RunE = a.withKeys(settings, func(ctx context.Context, keys *keyParts, args []string) error {

@@ -29,6 +29,9 @@ func (a *app) whoAmICommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if a.env.Get(keyVariable) != "" && reply.GetPrincipal().GetId() == "" {
+				a.notef("%s was not looked at, as this gateway has no keys; `sandgate key create` says in which state folder it makes one", keyVariable)
+			}
 			return table(a.out, principalRows(reply.GetPrincipal()))
 		}),
 	}
@@ -111,7 +114,7 @@ used like one: SANDGATE_KEY=TOKEN, or Authorization: Bearer TOKEN.`,
 		}
 		reply, err := c.identity.CreateToken(ctx, req)
 		if err != nil {
-			return err
+			return hintTo("ListTools", "`sandgate tools list`", err)
 		}
 		_, _ = fmt.Fprintf(a.err, "It ends at %s. It is shown this once.\n", reply.GetPrincipal().GetExpiresAt().AsTime().Format(time.DateTime))
 		_, err = fmt.Fprintln(a.out, strings.TrimSpace(printable(reply.GetToken())))

@@ -34,7 +34,7 @@ func (a *app) toolsDescribe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "describe NAME",
 		Short: "Describe a tool and its arguments",
-		Args:  cobra.ExactArgs(1),
+		Args:  namedArguments,
 		RunE: interruptible(func(ctx context.Context, args []string) error {
 			reply, err := a.catalogue(ctx)
 			if err != nil {
@@ -42,7 +42,7 @@ func (a *app) toolsDescribe() *cobra.Command {
 			}
 			index := slices.IndexFunc(reply.GetTools(), func(t *sandgatev1.Tool) bool { return t.GetName() == args[0] })
 			if index < 0 {
-				return hintError{err: fmt.Errorf("there is no tool %q", args[0]), hint: "`sandgate tools list` shows them all"}
+				return noSuchTool(args[0], reply.GetTools())
 			}
 			if asJSON {
 				return a.printJSON(reply.GetTools()[index])
@@ -61,6 +61,19 @@ func (a *app) catalogue(ctx context.Context) (*sandgatev1.ListToolsResponse, err
 		return nil, err
 	}
 	return c.tools.ListTools(ctx, &sandgatev1.ListToolsRequest{})
+}
+
+// noSuchTool is the error for a name that none of the tools has, with which may have been meant.
+func noSuchTool(name string, tools []*sandgatev1.Tool) error {
+	names := make([]string, len(tools))
+	for i, tool := range tools {
+		names[i] = tool.GetName()
+	}
+	hint := "`sandgate tools list` shows them all"
+	if near := meant(name, names); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "? " + hint
+	}
+	return hintError{err: fmt.Errorf("there is no tool %q", name), hint: hint}
 }
 
 // printTool shows a tool as a person reads it.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox"
 )
 
 // usageCommand is `sandgate usage`.
@@ -34,7 +34,7 @@ func (a *app) usageCommand() *cobra.Command {
 		}
 		reply, err := c.usage.GetUsage(ctx, &sandgatev1.GetUsageRequest{PastHours: past})
 		if err != nil {
-			return err
+			return inFlags(err)
 		}
 		if asJSON {
 			return a.printJSON(reply)
@@ -66,7 +66,7 @@ func usageRows(reply *sandgatev1.GetUsageResponse) [][]string {
 		rows = append(rows, []string{
 			hour.GetBeganAt().AsTime().Local().Format(time.DateTime), fmt.Sprintf("%d calls", hour.GetCalls()),
 			fmt.Sprintf("%.1fs CPU", hour.GetCpu().AsDuration().Seconds()),
-			fmt.Sprintf("%.0f GiB s, %s out", hour.GetMemoryGibSeconds(), config.FormatSize(hour.GetOutputBytes())),
+			fmt.Sprintf("%.0f GiB s, %s out", hour.GetMemoryGibSeconds(), roundSize(hour.GetOutputBytes())),
 		})
 	}
 	return rows
@@ -82,7 +82,21 @@ func limitOf(q *sandgatev1.Quota) string {
 // amountText shows bytes with a unit.
 func amountText(q *sandgatev1.Quota, n int64) string {
 	if strings.HasSuffix(q.GetName(), "_bytes") && n > 0 {
-		return config.FormatSize(n)
+		return roundSize(n)
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+// roundSize shows a size to people, in the largest unit that it has one of, to one digit behind the point.
+func roundSize(bytes int64) string {
+	for _, unit := range []struct {
+		name  string
+		bytes int64
+	}{{"GiB", sandbox.GiB}, {"MiB", sandbox.MiB}, {"KiB", sandbox.KiB}} {
+		if bytes >= unit.bytes {
+			number := strconv.FormatFloat(float64(bytes)/float64(unit.bytes), 'f', 1, 64)
+			return strings.TrimSuffix(number, ".0") + unit.name
+		}
+	}
+	return strconv.FormatInt(bytes, 10)
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 
+	"connectrpc.com/connect"
+
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 )
@@ -19,11 +21,13 @@ type api struct {
 	files    sandgatev1connect.FileServiceClient
 }
 
-func newAPI(url string) *api {
+// newAPI returns clients of the gateway at a URL, which show it a key unless that is empty.
+func newAPI(url, key string) *api {
+	keyed := connect.WithInterceptors(bearer(key))
 	return &api{
-		sessions: sandgatev1connect.NewSessionServiceClient(http.DefaultClient, url),
-		python:   sandgatev1connect.NewPythonServiceClient(http.DefaultClient, url),
-		files:    sandgatev1connect.NewFileServiceClient(http.DefaultClient, url),
+		sessions: sandgatev1connect.NewSessionServiceClient(http.DefaultClient, url, keyed),
+		python:   sandgatev1connect.NewPythonServiceClient(http.DefaultClient, url, keyed),
+		files:    sandgatev1connect.NewFileServiceClient(http.DefaultClient, url, keyed),
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -23,29 +25,26 @@ const (
 // gateway is the gateway that the story uses, and ends with if it was started for it.
 type gateway struct {
 	url     string
+	key     string    // empty: none is needed
 	process *exec.Cmd // nil: somebody else's
 	exited  chan error
 	log     *bytes.Buffer
 	state   string
 }
 
-// findGateway takes the gateway that answers, or starts one.
+// findGateway takes the gateway that SANDGATE_SERVER names, and starts one where that is not set: one that
+// happens to run here is somebody's, and may have keys.
 func findGateway(ctx context.Context, s *story) (*gateway, error) {
-	url := os.Getenv("SANDGATE_SERVER")
-	named := url != ""
-	if !named {
-		url = "http://127.0.0.1:7777"
-	}
-	if ready(ctx, url) {
+	if url := strings.TrimRight(os.Getenv("SANDGATE_SERVER"), "/"); url != "" {
+		if !ready(ctx, url) {
+			return nil, fmt.Errorf("no gateway is ready at SANDGATE_SERVER=%s; without that variable one is started here", url)
+		}
 		s.say("Using the gateway at %s.\n", url)
-		return &gateway{url: url}, nil
-	}
-	if named {
-		return nil, fmt.Errorf("no gateway is ready at SANDGATE_SERVER=%s", url)
+		return &gateway{url: url, key: os.Getenv("SANDGATE_KEY")}, nil
 	}
 	binary := filepath.Join("bin", "sandgate")
 	if _, err := os.Stat(binary); err != nil {
-		return nil, errors.New("no gateway answers and there is no bin/sandgate to start; `make run` builds it")
+		return nil, errors.New("there is no bin/sandgate to start a gateway from; `make run` builds it")
 	}
 	start := time.Now()
 	g, err := startGateway(ctx, binary)
@@ -68,7 +67,9 @@ func startGateway(ctx context.Context, binary string) (*gateway, error) {
 	}
 	g := &gateway{url: "http://" + address, state: state, exited: make(chan error, 1), log: &bytes.Buffer{}}
 	// Not CommandContext: it would kill the gateway before that has removed its sandboxes.
-	g.process = exec.Command(binary, "serve", "--listen", address, "--state-dir", state, "--log-level", "warn") //nolint:noctx // see above
+	g.process = exec.Command(binary, "serve", //nolint:noctx // see above
+		"--config", os.DevNull, "--listen", address, "--state-dir", state, "--log-level", "warn")
+	g.process.Env = withoutSettings(os.Environ())
 	g.process.Stdout, g.process.Stderr = g.log, g.log
 	// Ctrl-C at the terminal goes to us; we end the gateway when the session is gone.
 	g.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -80,6 +81,19 @@ func startGateway(ctx context.Context, binary string) (*gateway, error) {
 		return nil, errors.Join(err, g.Close())
 	}
 	return g, nil
+}
+
+// withoutSettings is an environment without the settings of a gateway but those of its sandboxes: the
+// others are meant for another one, whose database, ports or certificate ours must not take.
+func withoutSettings(environ []string) []string {
+	return slices.DeleteFunc(environ, func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		switch name {
+		case "SANDGATE_IMAGE", "SANDGATE_RUNTIME", "SANDGATE_CGROUP_PARENT":
+			return false
+		}
+		return strings.HasPrefix(name, "SANDGATE_")
+	})
 }
 
 // freeAddress asks the system for a loopback port that nobody uses.

@@ -2,8 +2,8 @@
 // set of this machine, lets untrusted Python analyse and draw it in a sandbox, tries to break out, and
 // cleans everything up. It uses the public API only, so it is also an example of a Go client.
 //
-// It talks to the gateway at SANDGATE_SERVER (http://127.0.0.1:7777) or, where none answers, to one
-// that it starts for itself from bin/sandgate and stops at the end.
+// It starts a gateway for itself from bin/sandgate, on a free port and with a state folder of its own, and
+// stops it at the end. Where SANDGATE_SERVER names a gateway it uses that one, with the key SANDGATE_KEY.
 package main
 
 import (
@@ -42,7 +42,8 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, gateway.Close()) }()
-	s.api = newAPI(gateway.url)
+	s.fresh = gateway.process != nil
+	s.api = newAPI(gateway.url, gateway.key)
 	defer func() { err = errors.Join(err, s.cleanUp(ctx)) }()
 	for _, chapter := range []struct {
 		title string
@@ -70,6 +71,7 @@ type story struct {
 	out     io.Writer
 	began   time.Time
 	number  int
+	fresh   bool // the gateway was started for this, and has done nothing before
 	api     *api
 	session string // empty when there is none
 }

@@ -53,9 +53,13 @@ func (b *Break) Error() string {
 	}
 }
 
+// ErrNone says that a folder holds no audit log.
+var ErrNone = errors.New("there is no audit log")
+
 // Verify reads a log from its oldest record to its newest. It returns a [*Break] where a line was
 // changed, removed, added or moved, or where the record of an anchor, unless that is nil, is not
-// there; the report then tells how far it has come. Other errors say that the log cannot be read.
+// there; the report then tells how far it has come. Without a log it returns [ErrNone]; other errors say
+// that the log cannot be read.
 //
 // What it cannot find without an anchor is that the newest records were cut off or written anew. It
 // may be called while the log is written to.
@@ -70,7 +74,7 @@ func Verify(ctx context.Context, dir string, anchor *Anchor) (Report, error) {
 		}
 	}()
 	if len(files) == 0 {
-		return Report{}, fmt.Errorf("there is no audit log in %s", dir)
+		return Report{}, fmt.Errorf("%w in %s", ErrNone, dir)
 	}
 	v := &verifier{anchor: anchor}
 	for _, f := range files {
@@ -94,7 +98,7 @@ func snapshot(ctx context.Context, dir string) (files []snapshotFile, err error)
 	defer cancel()
 	locked, err := lock(within, dir, syscall.LOCK_SH)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no audit log in %s", dir)
+		return nil, fmt.Errorf("%w in %s", ErrNone, dir)
 	}
 	if err != nil {
 		return nil, err

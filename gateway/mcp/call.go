@@ -32,7 +32,7 @@ func (f *Facade) call(ctx context.Context, req *sdk.CallToolRequest) (*sdk.CallT
 	}
 	leave, err := s.enter(cancel)
 	if err != nil {
-		return failed(err, ""), nil
+		return f.failed(err, ""), nil
 	}
 	defer leave()
 	id, err := s.place.enter(ctx)
@@ -107,9 +107,9 @@ func (f *Facade) unable(ctx context.Context, req *sdk.CallToolRequest, err error
 		return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf("unknown tool %q", req.Params.Name)}
 	case connect.CodeOf(err) == connect.CodeCanceled:
 		// We did not cancel: the gateway ended.
-		return failed(errors.New("the gateway was stopped while this ran"), hint), nil
+		return f.failed(errors.New("the gateway was stopped while this ran"), hint), nil
 	}
-	return failed(err, hint), nil
+	return f.failed(err, hint), nil
 }
 
 // isLost tells whether an error says that a session is no more.

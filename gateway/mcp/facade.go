@@ -48,6 +48,9 @@ type Options struct {
 	// BaseURL is where clients find the gateway, such as `https://sandgate.example`. Empty: what a
 	// request's own Host and TLS say.
 	BaseURL string
+	// Hint says what to do about an error of Tools or Sessions, in the place of what the API says. Empty
+	// for one: the API's own is told. Nil: so it is for all.
+	Hint func(error) string
 	// Logger gets what no client is told. Nil means slog.Default.
 	Logger *slog.Logger
 }

@@ -104,7 +104,7 @@ func (f *Facade) callNamed(ctx context.Context, req *sdk.CallToolRequest, argume
 	id := arguments.GetFields()[sessionName].GetStringValue()
 	delete(arguments.GetFields(), sessionName)
 	if id == "" {
-		return failed(gateway.Errorf(connect.CodeInvalidArgument, gateway.ReasonInvalidArgument,
+		return f.failed(gateway.Errorf(connect.CodeInvalidArgument, gateway.ReasonInvalidArgument,
 			"Call "+createTool+" once, and pass the "+sessionName+" that it returns.", "%s: is required", sessionName), ""), nil
 	}
 	if req.Params.Name == deleteTool {
@@ -124,7 +124,7 @@ func (f *Facade) callNamed(ctx context.Context, req *sdk.CallToolRequest, argume
 // create makes a session.
 func (f *Facade) create(ctx context.Context, req *sdk.CallToolRequest, arguments *structpb.Struct) (*sdk.CallToolResult, error) {
 	if err := onlyThese(createTool, arguments, "template"); err != nil {
-		return failed(err, ""), nil
+		return f.failed(err, ""), nil
 	}
 	template := templateFrom(ctx)
 	if asked := arguments.GetFields()["template"].GetStringValue(); asked != "" {
@@ -146,7 +146,7 @@ func (f *Facade) create(ctx context.Context, req *sdk.CallToolRequest, arguments
 // delete ends a session.
 func (f *Facade) delete(ctx context.Context, req *sdk.CallToolRequest, id string, arguments *structpb.Struct) (*sdk.CallToolResult, error) {
 	if err := onlyThese(deleteTool, arguments); err != nil {
-		return failed(err, ""), nil
+		return f.failed(err, ""), nil
 	}
 	if _, err := f.opts.Sessions.DeleteSession(onBehalf(ctx, req.Extra), &sandgatev1.DeleteSessionRequest{SessionId: id}); err != nil {
 		return f.unable(ctx, req, err, "")

@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -34,8 +35,8 @@ func resultOf(res *sandgatev1.CallToolResponse) *sdk.CallToolResult {
 }
 
 // failed returns the result of a call that could not be made. hint replaces the error's own.
-func failed(err error, hint string) *sdk.CallToolResult {
-	text := problem(err)
+func (f *Facade) failed(err error, hint string) *sdk.CallToolResult {
+	text := f.problem(err)
 	if hint != "" {
 		text = message(err) + "\n" + hint
 	}
@@ -43,11 +44,15 @@ func failed(err error, hint string) *sdk.CallToolResult {
 }
 
 // problem says what an error is, why, and what to do.
-func problem(err error) string {
-	if _, hint := detailOf(err); hint != "" {
-		return message(err) + "\n" + hint
+func (f *Facade) problem(err error) string {
+	_, hint := detailOf(err)
+	if f.opts.Hint != nil {
+		hint = cmp.Or(f.opts.Hint(err), hint)
 	}
-	return message(err)
+	if hint == "" {
+		return message(err)
+	}
+	return message(err) + "\n" + hint
 }
 
 // message says what an error is, with its reason or its code.

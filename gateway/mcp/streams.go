@@ -17,13 +17,13 @@ type Place struct {
 }
 
 // Serve speaks with the one client at the other end of two streams, a JSON message a line, until the
-// client closes its stream or ctx ends; then calls are cancelled and the session is deleted. It closes
-// both streams. A read that does not end with its stream, such as one of a terminal, is left behind.
+// client closes its stream or ctx ends; then calls are cancelled, three seconds after the stream was
+// closed and at once where ctx ended, and the session is deleted. It closes both streams. A read that does not end with its stream, such as one of a terminal, is left behind.
 func (f *Facade) Serve(ctx context.Context, in io.ReadCloser, out io.WriteCloser, at Place) error {
 	s := f.newSession("", f.newPlace("", at.Session, at.Template))
 	defer f.leave(s)
 	defer s.end()
-	wire, err := f.implicit.Connect(withSession(context.WithoutCancel(ctx), s), &sdk.IOTransport{Reader: in, Writer: out}, nil)
+	wire, err := f.implicit.Connect(withSession(context.WithoutCancel(ctx), s), lingering{&sdk.IOTransport{Reader: in, Writer: out}}, nil)
 	if err != nil {
 		return err
 	}

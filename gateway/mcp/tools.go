@@ -22,7 +22,7 @@ func (f *Facade) list(ctx context.Context, req *sdk.ListToolsRequest) (*sdk.List
 	}
 	res, err := f.opts.Tools.ListTools(onBehalf(ctx, req.Extra), &sandgatev1.ListToolsRequest{})
 	if err != nil {
-		return nil, &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: problem(err)}
+		return nil, &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: f.problem(err)}
 	}
 	out := &sdk.ListToolsResult{
 		Tools: make([]*sdk.Tool, 0, len(res.GetTools())+2),
