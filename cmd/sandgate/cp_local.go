@@ -55,6 +55,9 @@ func (c *copier) downloadInto(ctx context.Context, source location, root *os.Roo
 		return usagef("%s is in the way: it exists and is no regular file", filepath.Join(root.Name(), name))
 	}
 	mode := fileMode(file.GetMode())
+	if file.GetType() != sandgatev1.FileType_FILE_TYPE_FILE {
+		mode = fileMode(0) // a link's own mode says nothing of the file behind it
+	}
 	if old != nil {
 		mode = 0o600 // until it has the mode of the one that it replaces
 	}

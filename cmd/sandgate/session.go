@@ -23,7 +23,8 @@ func (a *app) sessionCommand() *cobra.Command {
 		Args:    noArguments,
 		RunE:    needsSubcommand,
 		Long: `A session is one sandbox with its Python state, its programs and its files. It ends
-when it is deleted, when nobody has used it for its idle time, or at its hard end.`,
+when it is deleted, when nobody has used it for its idle time, or at its hard end.
+A deferred one has files only, until something runs in it.`,
 		Example: `  id=$(sandgate session create --template data --memory 2GiB --idle 30m)
   sandgate session get $id
   sandgate session delete $id`,
@@ -44,7 +45,7 @@ type sessionWish struct {
 	processes, files       int32
 	idle, lifetime         string
 	labels                 map[string]string
-	asJSON                 bool
+	deferred, asJSON       bool
 }
 
 func (a *app) sessionCreate() *cobra.Command {
@@ -83,6 +84,7 @@ func (a *app) sessionCreate() *cobra.Command {
 	flags.StringVar(&wish.idle, "idle", "", "end it when unused for this long, such as 30m")
 	flags.StringVar(&wish.lifetime, "lifetime", "", "end it after this long in any case, such as 8h")
 	flags.StringToStringVar(&wish.labels, "label", nil, "a label of yours, as KEY=VALUE; may be repeated")
+	flags.BoolVar(&wish.deferred, "deferred", false, "make its sandbox when something first runs in it; files need none")
 	flags.BoolVar(&wish.asJSON, "json", false, "print the whole session as JSON")
 	return cmd
 }
@@ -90,7 +92,7 @@ func (a *app) sessionCreate() *cobra.Command {
 // request reads the flags' values. Its errors are of usage.
 func (w *sessionWish) request() (*sandgatev1.CreateSessionRequest, error) {
 	limits := &sandgatev1.Limits{MaxProcesses: w.processes, WorkspaceFiles: w.files}
-	request := &sandgatev1.CreateSessionRequest{Template: w.template, Metadata: w.labels, Limits: limits}
+	request := &sandgatev1.CreateSessionRequest{Template: w.template, Metadata: w.labels, Limits: limits, Deferred: w.deferred}
 	for _, field := range []struct {
 		flag, text string
 		set        func(text string) error
