@@ -29,7 +29,7 @@ import (
 	"github.com/sandgate/sandgate/gateway/store"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
-	"github.com/sandgate/sandgate/sandbox/sandboxtest"
+	"github.com/sandgate/sandgate/sandbox"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -77,11 +77,11 @@ func newRig(t *testing.T, change func(*gateway.Options)) *rig {
 	must(err)
 	t.Cleanup(func() { _ = g.audit.Close(context.Background()) })
 	g.sessions, err = gateway.NewSessions(gateway.SessionOptions{
-		Driver: &sandboxtest.Fake{}, Store: g.db, Accounts: g.ledger, Audit: g.audit, Runtime: "runsc", Templates: []string{"python"}, Logger: log,
+		Driver: sandbox.DriverFunc(newBox), Store: g.db, Accounts: g.ledger, Audit: g.audit, Runtime: "runsc", Templates: []string{"python"}, Logger: log,
 	})
 	must(err)
 	t.Cleanup(func() { _ = g.sessions.Close(context.Background()) })
-	g.sealer, err = fileurl.NewSealer(g.pepper.Derive(fileurl.Purpose))
+	g.sealer, err = fileurl.NewSealer(g.pepper)
 	must(err)
 	g.files = &files{sessions: g.sessions, content: map[string][]byte{}, ended: make(chan error, 100)}
 	gate := identity.NewGate(g.ring)
@@ -257,10 +257,9 @@ func (f *files) Download(ctx context.Context, req *sandgatev1.DownloadRequest, s
 	}
 	content, ok := f.get(req.GetSessionId(), req.GetPath())
 	total := int64(len(content))
-	switch {
-	case req.GetPath() == "zeros":
-		total, ok = zeros, true
-	case !ok:
+	if req.GetPath() == "zeros" {
+		total = zeros
+	} else if !ok {
 		return gateway.Errorf(connect.CodeNotFound, "PATH_NOT_FOUND", "List /home/user.", "/home/user/%s: there is no such file", req.GetPath())
 	}
 	length := min(max(total-req.GetOffset(), 0), total)
@@ -353,6 +352,14 @@ func (g *rig) metrics(t *testing.T) string {
 
 // output returns how many bytes of replies a tenant has got.
 func (g *rig) output(tenant string) int64 { return g.ledger.Account(tenant).Used()[quota.Output] }
+
+// uploaded wants an upload to have ended well.
+func (g *rig) uploaded(t *testing.T) {
+	t.Helper()
+	if err := <-g.ended; err != nil {
+		t.Error(err)
+	}
+}
 
 // kept ends the audit log and returns all that is in it.
 func (g *rig) kept(t *testing.T) string {
