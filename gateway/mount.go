@@ -77,7 +77,7 @@ func Failed(ctx context.Context, err error) { callFrom(ctx).noteError(err) }
 // stream of HTTP/2, so that the client does not take what it has for the whole. It does not return.
 func Abort(ctx context.Context, err error) {
 	callFrom(ctx).noteCut(err)
-	panic(http.ErrAbortHandler)
+	panic(http.ErrAbortHandler) //nolint:forbidigo // a handler has no other way
 }
 
 // A Caller is who sends a request, for handlers that are mounted.

@@ -143,3 +143,60 @@ func TestVisitsAreBounded(t *testing.T) {
 		t.Errorf("%d are left", n)
 	}
 }
+
+// TestMountBearing mounts a handler whose requests bring who sends them in their path, and long bodies.
+func TestMountBearing(t *testing.T) {
+	g := newRig(t, nil)
+	g.server.MountBearing("/as/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		_, _ = fmt.Fprintf(w, "%s, %d bytes, %v", r.Header["Authorization"], n, err)
+	}), func(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, "/as/") })
+	for path, want := range map[string]string{"/as/": "[]", "/as/somebody": "[somebody]"} {
+		_, body := g.fetch(t, http.MethodGet, path, http.Header{"Authorization": {"Bearer other", "Bearer another"}})
+		if body != want+", 0 bytes, <nil>" {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+	const size = MaxMessageBytes + bodySlack + 1
+	res, err := g.client.Post(g.url+"/as/x", "text/plain", strings.NewReader(strings.Repeat("x", size)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if body, err := io.ReadAll(res.Body); string(body) != fmt.Sprintf("[x], %d bytes, <nil>", size) {
+		t.Errorf("%s, %v", body, err)
+	}
+}
+
+// TestMountFails has handlers say why requests failed, and cut replies off: no fault of the gateway.
+func TestMountFails(t *testing.T) {
+	g := newRig(t, nil)
+	g.server.Mount("/fails", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Failed(r.Context(), Errorf(connect.CodeOutOfRange, "FAR", "Come nearer.", "too far"))
+		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+	}))
+	g.server.Mount("/cut", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "half")
+		_ = http.NewResponseController(w).Flush()
+		Abort(r.Context(), Errorf(connect.CodeAborted, "CUT", "Try again.", "no more"))
+	}))
+	if status, _ := g.fetch(t, http.MethodGet, "/fails", nil); status != http.StatusRequestedRangeNotSatisfiable {
+		t.Error(status)
+	}
+	res, err := g.client.Get(g.url + "/cut")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(res.Body); string(text) != "half" || err == nil {
+		t.Errorf("%q, %v", text, err)
+	}
+	_ = res.Body.Close()
+	for _, want := range []string{`"procedure":"/fails","code":"out_of_range"`, `"procedure":"/cut","code":"aborted"`} {
+		if !strings.Contains(g.log.String(), want) {
+			t.Errorf("the log does not have %s: %s", want, g.log)
+		}
+	}
+	if strings.Contains(g.log.String(), "stack") {
+		t.Error(g.log)
+	}
+}

@@ -55,7 +55,7 @@ func openKeys(ctx context.Context, cfg *config.Config, owner string) (*keyParts,
 	if err != nil {
 		return nil, err
 	}
-	urls, err := fileurl.NewSealer(pepper.Derive(fileurl.Purpose))
+	urls, err := fileurl.NewSealer(pepper)
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ func TestWired(t *testing.T) {
 // commands are what scripts can do beyond testscript's own.
 func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
-		"exits": exits,
+		"exits": exits, "fetch": fetchScript,
 	}
 }
 

@@ -40,7 +40,7 @@ func TestAddressesThatDoNotHold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := fileurl.NewSealer(identity.NewPepper().Derive(fileurl.Purpose))
+	other, err := fileurl.NewSealer(identity.NewPepper())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,8 +98,13 @@ func TestAddressIsForOneThing(t *testing.T) {
 	g.put(session, "f", "content")
 	down, up := g.address(t, key, session, "f", false), g.address(t, key, session, "f", true)
 	for _, c := range []struct{ method, path, allow string }{
-		{http.MethodPut, down, "GET, HEAD"}, {http.MethodPost, down, "GET, HEAD"}, {http.MethodDelete, down, "GET, HEAD"},
-		{http.MethodOptions, down, "GET, HEAD"}, {http.MethodGet, up, "PUT"}, {http.MethodPost, up, "PUT"}, {http.MethodPatch, up, "PUT"},
+		{http.MethodPut, down, "GET, HEAD"},
+		{http.MethodPost, down, "GET, HEAD"},
+		{http.MethodDelete, down, "GET, HEAD"},
+		{http.MethodOptions, down, "GET, HEAD"},
+		{http.MethodGet, up, "PUT"},
+		{http.MethodPost, up, "PUT"},
+		{http.MethodPatch, up, "PUT"},
 	} {
 		got := g.fetch(t, c.method, c.path, strings.NewReader("other"), "Content-Type", "application/grpc")
 		if !got.says(http.StatusMethodNotAllowed, fileurl.ReasonMethod) && c.method != http.MethodHead || got.header.Get("Allow") != c.allow {
@@ -219,7 +224,7 @@ func TestOpenGateway(t *testing.T) {
 	if got := g.fetch(t, http.MethodPut, up, strings.NewReader("new")); got.status != http.StatusCreated {
 		t.Errorf("%+v", got)
 	}
-	<-g.ended
+	g.uploaded(t)
 	if got := g.fetch(t, http.MethodGet, "/files/garbage", nil); !got.says(http.StatusNotFound, fileurl.ReasonUnknown) {
 		t.Errorf("%+v", got)
 	}
@@ -273,7 +278,7 @@ func TestNothingIsTold(t *testing.T) {
 	g.fetch(t, http.MethodGet, down, nil, "Range", "bytes=100-")
 	g.fetch(t, http.MethodGet, short, nil)
 	g.fetch(t, http.MethodPut, up, strings.NewReader("new"))
-	<-g.ended
+	g.uploaded(t)
 	g.fetch(t, http.MethodPut, up+"x/y/z", strings.NewReader("new"))
 	grant, _ := g.sealer.Open(down)
 	grant.Token += "x"

@@ -78,7 +78,7 @@ func errUnsatisfiable() error {
 // is. Its text is for the maker of the address; it may name what else there is in the session.
 func forStrangers(err error) error {
 	code := connect.CodeOf(err)
-	reason, text := gateway.ReasonInternal, "the file cannot be had"
+	reason := gateway.ReasonInternal
 	if wire, ok := errors.AsType[*connect.Error](err); ok {
 		for _, detail := range wire.Details() {
 			value, valueErr := detail.Value()
@@ -88,13 +88,14 @@ func forStrangers(err error) error {
 		}
 	}
 	hint := askMaker
-	switch code {
-	case connect.CodeUnauthenticated: // since the request was let in
+	if code == connect.CodeUnauthenticated { // since the request was let in
 		return errRevoked()
-	case connect.CodeUnavailable, connect.CodeDeadlineExceeded:
+	}
+	if code == connect.CodeUnavailable || code == connect.CodeDeadlineExceeded {
 		hint = "Try again in a moment."
-	case connect.CodeResourceExhausted:
+	}
+	if code == connect.CodeResourceExhausted {
 		hint = "Try again later, or with a smaller file."
 	}
-	return gateway.Errorf(code, reason, hint, "%s: %s", text, code)
+	return gateway.Errorf(code, reason, hint, "the file cannot be had: %s", code)
 }

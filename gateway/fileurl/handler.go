@@ -137,8 +137,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		return // nobody is there to read it
 	}
 	w.Header().Del("Www-Authenticate") // no other credentials would do
-	var known *refusal
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*refusal](err); ok {
 		w = withStatus{w, known.status}
 	}
 	// No matter what the request says of its form: its sender need not know any protocol.

@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/sandgate/sandgate/gateway"
+	"github.com/sandgate/sandgate/gateway/identity"
 )
 
 // Prefix is what the path of every address begins with.
 const Prefix = "/files/"
 
-// Purpose is what the key of a [Sealer] must have been derived for, and nothing else.
-const Purpose = "sandgate file url v1"
+// purpose is what the key of a [Sealer] is derived for, and nothing else.
+const purpose = "sandgate file url v1"
 
 // maxSealed bounds the sealed part of an address: a token has 8 KiB at most, and a path 4 KiB, of which
 // JSON may make 24, and base64 adds a third.
@@ -27,9 +28,12 @@ const maxSealed = 48 << 10
 // and cannot change it. Its methods may be called by any number of goroutines.
 type Sealer struct{ box cipher.AEAD }
 
-// NewSealer returns a sealer with a key of 32 bytes. Gateways with the same key know one another's
-// addresses.
-func NewSealer(key []byte) (*Sealer, error) {
+// NewSealer returns a sealer of a deployment. Gateways with the same pepper know one another's addresses.
+func NewSealer(pepper identity.Pepper) (*Sealer, error) {
+	key, err := pepper.Derive(purpose)
+	if err != nil {
+		return nil, err
+	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, err
@@ -54,7 +58,8 @@ func (s *Sealer) Seal(grant gateway.FileGrant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	address := Prefix + base64.RawURLEncoding.EncodeToString(s.box.Seal(nil, nil, body, []byte(Purpose)))
+	box := s.box.Seal(nil, nil, body, []byte(purpose)) //nolint:gosec // it makes a nonce of its own
+	address := Prefix + base64.RawURLEncoding.EncodeToString(box)
 	if name := nameOf(grant.Path); name != "" && !grant.Upload {
 		address += "/" + url.PathEscape(name)
 	}
@@ -73,7 +78,7 @@ func (s *Sealer) Open(address string) (gateway.FileGrant, bool) {
 	if err != nil {
 		return gateway.FileGrant{}, false
 	}
-	body, err := s.box.Open(nil, nil, box, []byte(Purpose))
+	body, err := s.box.Open(nil, nil, box, []byte(purpose))
 	var in sealed
 	if err != nil || json.Unmarshal(body, &in) != nil {
 		return gateway.FileGrant{}, false

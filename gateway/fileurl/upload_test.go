@@ -95,7 +95,7 @@ func TestUploadsThatAreRefused(t *testing.T) {
 	if got := g.fetch(t, http.MethodPut, address, strings.NewReader("hello"), "Content-Encoding", "identity"); got.status != http.StatusCreated {
 		t.Errorf("identity: %+v", got)
 	}
-	<-g.ended
+	g.uploaded(t)
 }
 
 // TestUploadThatBreaksOff ends uploads half way, in every way there is: no file appears.
