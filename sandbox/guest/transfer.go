@@ -81,11 +81,12 @@ func (s *fileService) Download(ctx context.Context, req *sandgatev1.DownloadRequ
 		return fileError(path, err)
 	}
 	defer closeAll(file)
-	length := req.GetLength()
-	if length <= 0 {
-		length = size
+	offset := max(req.GetOffset(), 0)
+	length := max(size-offset, 0) // what was announced, however much it grows meanwhile
+	if asked := req.GetLength(); asked > 0 {
+		length = min(length, asked)
 	}
-	body := io.NewSectionReader(file, max(req.GetOffset(), 0), length)
+	body := io.NewSectionReader(file, offset, length)
 	message := &sandgatev1.DownloadResponse{TotalSize: size}
 	buf := make([]byte, transferChunk)
 	for first := true; ; first = false {
