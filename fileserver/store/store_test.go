@@ -275,7 +275,8 @@ func TestCrash(t *testing.T) {
 	_, err := h.unpack("", pack(t, tar.Header{Name: "shut/f", Size: 10}, tar.Header{Name: "shut/g", Typeflag: tar.TypeLink, Linkname: "shut/f"},
 		tar.Header{Name: "s", Typeflag: tar.TypeSymlink, Linkname: "abc"}, tar.Header{Name: "shut/", Mode: 0o1}))
 	h.must(err)
-	h.must(os.MkdirAll(filepath.Join(h.dir, stageName, "copy/of"), 0o100))
+	h.must(os.MkdirAll(filepath.Join(h.dir, stageName, "copy/of"), 0o700))
+	h.must(os.Chmod(filepath.Join(h.dir, stageName, "copy"), 0o100))
 	h.must(os.WriteFile(filepath.Join(h.dir, stageName, "piece"), []byte("half"), 0o600))
 	again, err := Open(h.dir, Limits{})
 	h.must(err)

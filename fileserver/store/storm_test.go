@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
@@ -34,6 +35,12 @@ func TestStorm(t *testing.T) {
 		}
 	}
 	for _, call := range []func(){
+		func() {
+			got, _ := h.text("c/f")
+			told("read", []byte(got))
+		},
+		func() { _ = appendTo(h, "c/f", "inside") },
+		func() { _ = copyTo(h, "c", "copy") },
 		func() {
 			got, _ := h.text("a/b/secret")
 			told("read", []byte(got))
@@ -82,21 +89,33 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// swap changes a/b between a directory and a link.
+// swap exchanges a/b, which is a directory with a file, with a link to the directory outside, and in the same way
+// the file c/f with a link to the secret, as fast as it can. What calls take away it makes anew.
 func (h *house) swap(ctx context.Context, secret string) {
-	top := filepath.Join(h.dir, treeName, "a")
-	directory, link, place := filepath.Join(top, "directory"), filepath.Join(top, "link"), filepath.Join(top, "b")
+	home := filepath.Join(h.dir, treeName)
+	path := func(names ...string) string { return filepath.Join(append([]string{home}, names...)...) }
+	exchange := func(a, b string) bool {
+		return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE) == nil
+	}
 	for i := 0; ctx.Err() == nil; i++ {
-		_ = os.Rename(place, directory)
-		target := filepath.Dir(secret)
-		if i%3 == 0 {
-			target = "../../../outside"
+		if !exchange(path("a", "b"), path("a", "other")) {
+			target := filepath.Dir(secret)
+			if i%2 == 0 {
+				target = "../../../outside"
+			}
+			_ = os.RemoveAll(path("a", "b")) // which follows no link
+			_ = os.RemoveAll(path("a", "other"))
+			_ = os.MkdirAll(path("a", "fresh"), 0o755)
+			_ = os.WriteFile(path("a", "fresh", "secret"), []byte("inside"), 0o644)
+			_ = os.Rename(path("a", "fresh"), path("a", "b"))
+			_ = os.Symlink(target, path("a", "other"))
 		}
-		_ = os.Symlink(target, link)
-		_ = os.Rename(link, place)
-		_ = os.Remove(place)
-		_ = os.MkdirAll(directory, 0o755)
-		_ = os.Rename(directory, place)
-		_ = os.WriteFile(filepath.Join(place, "secret"), []byte("inside"), 0o644)
+		if !exchange(path("c", "f"), path("c", "other")) {
+			_ = os.RemoveAll(path("c"))
+			_ = os.MkdirAll(path("c"), 0o755)
+			_ = os.WriteFile(path("c", "fresh"), []byte("inside"), 0o644)
+			_ = os.Rename(path("c", "fresh"), path("c", "f"))
+			_ = os.Symlink(secret, path("c", "other"))
+		}
 	}
 }
