@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"io"
 	"os"
 	"slices"
 
@@ -177,25 +178,19 @@ func (f folder) readLink(name string) (string, error) {
 	return string(target[:max(n, 0)]), err
 }
 
-// names returns the sorted names in the directory. More than limit of them are an error, unless that is zero.
+// names returns the sorted names in the directory, which must have been opened for that. More than limit of them are an error, unless that is zero.
 func (f folder) names(limit int) ([]string, error) {
 	if err := f.allows(ownerRead); err != nil {
 		return nil, err
 	}
-	// Opened again, for an offset of its own.
-	fd, err := unix.Openat(f.at(), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		if errors.Is(err, unix.ENOENT) { // which a removed directory says
-			return nil, nil
-		}
+	if _, err := unix.Seek(f.at(), 0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	defer func() { _ = unix.Close(fd) }()
 	var names []string
 	buf := make([]byte, 16<<10)
 	for {
-		n, err := unix.ReadDirent(fd, buf)
-		if err != nil && !errors.Is(err, unix.ENOENT) {
+		n, err := unix.ReadDirent(f.at(), buf)
+		if err != nil && !errors.Is(err, unix.ENOENT) { // which a removed directory says
 			return nil, err
 		}
 		if n <= 0 {

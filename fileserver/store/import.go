@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 	"golang.org/x/sys/unix"
@@ -58,19 +60,29 @@ func (r *received) Read(to []byte) (int, error) {
 	return n, nil
 }
 
+// attributes are what an entry says of a file besides its content.
+type attributes struct {
+	mode uint32
+	time time.Time
+}
+
+func attributesOf(header *tar.Header) attributes {
+	return attributes{uint32(header.Mode & 0o777), header.ModTime}
+}
+
 // unpacking is the work on one archive.
 type unpacking struct {
 	ctx     context.Context //nolint:containedctx // it is that of one import, which this is
 	view    *view
 	base    string // the path of the directory, without symbolic links
 	entries int
-	folders []*tar.Header // whose modes and times are set when they are filled
+	folders map[string]attributes // of directories, which get them when they are filled
 	res     *sandgatev1.ImportResponse
 }
 
 // unpack unpacks an archive into a directory.
 func (v *view) unpack(ctx context.Context, path string, archive io.Reader) (*sandgatev1.ImportResponse, error) {
-	u := &unpacking{ctx: ctx, view: v, res: &sandgatev1.ImportResponse{}}
+	u := &unpacking{ctx: ctx, view: v, folders: map[string]attributes{}, res: &sandgatev1.ImportResponse{}}
 	err := v.change(func() error {
 		if err := v.makeDirectories(path); err != nil {
 			return err
@@ -203,27 +215,28 @@ func (u *unpacking) folder(header *tar.Header, rel string) error {
 	}
 	u.res.Directories++
 	if rel != "" { // the directory itself is the caller's
-		header.Name = rel
-		u.folders = append(u.folders, header)
+		u.folders[rel] = attributesOf(header)
 	}
 	return nil
 }
 
 // finish gives the directories their modes and times, those below first. It must be called in a change.
 func (u *unpacking) finish() error {
-	for _, header := range slices.Backward(u.folders) {
-		at, err := u.spot(header.Name)
+	names := slices.Sorted(maps.Keys(u.folders))
+	for _, name := range slices.Backward(names) {
+		at, err := u.spot(name)
 		if err != nil {
 			continue // somebody has moved or removed it since
 		}
 		stat, err := at.stat(at.name)
 		if err == nil && isType(stat, unix.S_IFDIR) {
-			_ = setTime(at.folder, at.name, header) // which may be beyond what the host can keep
-			err = unix.Fchmodat(at.at(), at.name, uint32(header.Mode)&0o777, 0)
+			set := u.folders[name]
+			setTime(at.folder, at.name, set.time)
+			err = unix.Fchmodat(at.at(), at.name, set.mode, 0)
 		}
 		at.close()
 		if err != nil && !errors.Is(err, unix.ENOENT) {
-			return fileError(header.Name, err)
+			return fileError(name, err)
 		}
 	}
 	return nil

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"path"
+	"time"
 
+	"connectrpc.com/connect"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,14 +16,14 @@ import (
 func (u *unpacking) spot(rel string) (spot, error) {
 	whole := path.Join(u.base, rel)
 	at, err := u.view.find(whole, false)
-	if err != nil {
-		return spot{}, err
+	if err == nil && at.path == whole {
+		return at, nil
 	}
-	if at.path != whole {
-		at.close()
-		return spot{}, errEntry(rel, "leads through a symbolic link")
+	at.close()
+	if _, refused := errors.AsType[*connect.Error](err); err == nil || refused || errors.Is(err, unix.ELOOP) {
+		err = errEntry(rel, "leads through a symbolic link")
 	}
-	return at, nil
+	return spot{}, err
 }
 
 // directory makes a directory and those above it, as far as they are missing. It must be called in a change.
@@ -76,12 +78,11 @@ func (u *unpacking) place(staged, rel string) error {
 	return u.view.place(staged, at)
 }
 
-func setTime(in folder, name string, header *tar.Header) error {
-	time, err := unix.TimeToTimespec(header.ModTime)
-	if err != nil {
-		return err
+// setTime sets when the content of something changed last, as far as the host can keep that.
+func setTime(in folder, name string, changed time.Time) {
+	if spec, err := unix.TimeToTimespec(changed); err == nil {
+		_ = unix.UtimesNanoAt(in.at(), name, []unix.Timespec{spec, spec}, unix.AT_SYMLINK_NOFOLLOW)
 	}
-	return unix.UtimesNanoAt(in.at(), name, []unix.Timespec{time, time}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // file unpacks a regular file. The room for all of it is taken before: a sparse file is written with its holes.
@@ -106,7 +107,7 @@ func (u *unpacking) file(header *tar.Header, rel string, content io.Reader) (err
 	if err := s.file.Close(); err != nil {
 		return err
 	}
-	_ = setTime(u.view.stage, s.name, header) // which may be beyond what the host can keep
+	setTime(u.view.stage, s.name, header.ModTime)
 	if err := u.view.change(func() error { return u.place(s.name, rel) }); err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func (u *unpacking) symlink(header *tar.Header, rel string) error {
 		if err := unix.Symlinkat(header.Linkname, u.view.stage.at(), name); err != nil {
 			return err
 		}
-		_ = setTime(u.view.stage, name, header) // which may be beyond what the host can keep
+		setTime(u.view.stage, name, header.ModTime)
 		return nil
 	})
 }

@@ -85,7 +85,7 @@ func (p *patching) undoDirectories(path string) {
 		p.undo = append(p.undo, func() error {
 			at, err := p.view.find(directory, true)
 			if err != nil {
-				return nil //nolint:nilerr // it was not made
+				return nil // it was not made
 			}
 			defer at.close()
 			if unix.Unlinkat(at.at(), at.name, unix.AT_REMOVEDIR) == nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // Upload writes a file from a stream. Nothing waits for it: the file is written where nobody sees it.
-func (w *Workspace) Upload(_ context.Context, stream *connect.ClientStream[sandgatev1.UploadRequest]) (*sandgatev1.UploadResponse, error) {
+func (w *Workspace) Upload(ctx context.Context, stream *connect.ClientStream[sandgatev1.UploadRequest]) (*sandgatev1.UploadResponse, error) {
 	if !stream.Receive() && stream.Err() != nil {
 		return nil, stream.Err()
 	}
@@ -29,7 +29,10 @@ func (w *Workspace) Upload(_ context.Context, stream *connect.ClientStream[sandg
 					return err
 				}
 			}
-			return stream.Err()
+			if stream.Err() != nil {
+				return stream.Err()
+			}
+			return ctx.Err()
 		})
 	})
 	if err != nil {
