@@ -55,6 +55,7 @@ func layers() []layer {
 		{folder: "pyrunner", may: backend, tests: []string{"sandbox/"}},
 		{folder: "browser", may: append(backend, "sandbox/egress"), tests: []string{"sandbox/"}},
 		{folder: "fileserver", may: append(backend, "sandbox/workspace"), tests: []string{"sandbox/"}},
+		{folder: "fileserver/store", may: []string{"sandbox/workspace", "proto/"}, tests: []string{"sandbox/"}},
 		{folder: "gateway", may: []string{"sandbox", "sandbox/gather", "proto/"}, tests: []string{"sandbox/", "third_party/conformance/"}},
 		{folder: "agent", may: []string{"proto/"}},
 		{folder: "cmd", may: everything},

@@ -8,8 +8,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // bare is the floor's program in a container of the sandbox image: the same runtime, no network, no
@@ -23,10 +25,25 @@ type bare struct {
 
 // startBare starts a bare guest and waits until its Python answers.
 func (e *engine) startBare(ctx context.Context, runtime string) (_ *bare, err error) {
-	id, err := e.docker(ctx, "create", "-i", "--runtime", runtime, "--network", "none",
-		"--label", ownerLabel+"="+e.owner, "--log-driver", "none", "--cap-drop", "ALL",
+	b, err := e.startFloor(ctx, runtime)
+	if err != nil {
+		return nil, err
+	}
+	b.client = newClientOver(b.conn)
+	if err := b.eval(ctx); err != nil {
+		return nil, errors.Join(err, b.Close(ctx))
+	}
+	return b, nil
+}
+
+// startFloor starts the floor's program with arguments.
+func (e *engine) startFloor(ctx context.Context, runtime string, args ...string) (_ *bare, err error) {
+	id, err := e.docker(ctx, append([]string{
+		"create", "-i", "--runtime", runtime, "--network", "none",
+		"--label", ownerLabel + "=" + e.owner, "--log-driver", "none", "--cap-drop", "ALL",
 		"--security-opt", "no-new-privileges", "--cpus", "1", "--memory", "1g", "--pids-limit", "1024",
-		"--entrypoint", "/floor", e.image)
+		"--entrypoint", "/floor", e.image,
+	}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -42,12 +59,41 @@ func (e *engine) startBare(ctx context.Context, runtime string) (_ *bare, err er
 	if b.conn, err = attach(ctx, e.socket, id); err != nil {
 		return nil, err
 	}
-	if _, err := e.docker(ctx, "start", id); err != nil {
-		return nil, err
-	}
-	b.client = newClientOver(b.conn)
-	return b, b.eval(ctx)
+	_, err = e.docker(ctx, "start", id)
+	return b, err
 }
+
+// timedStream is how long it takes to send so many bytes into a container ("sink"), or to get them out of
+// one ("source"), over its attached streams and with nothing in between.
+func (e *engine) timedStream(ctx context.Context, runtime, way string, size int64) (_ time.Duration, err error) {
+	b, err := e.startFloor(ctx, runtime, way, strconv.FormatInt(size, 10))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, b.Close(ctx)) }()
+	stop := context.AfterFunc(ctx, func() { _ = b.conn.Close() })
+	defer stop()
+	one := make([]byte, 1)
+	if _, err := io.ReadFull(b.conn, one); err != nil { // it has begun
+		return 0, err
+	}
+	start := time.Now()
+	if way == "source" {
+		_, err = io.CopyBuffer(io.Discard, struct{ io.Reader }{io.LimitReader(b.conn, size)}, make([]byte, floorPiece))
+		return time.Since(start), err
+	}
+	piece := make([]byte, floorPiece)
+	for sent := int64(0); sent < size; sent += floorPiece {
+		if _, err := b.conn.Write(piece); err != nil {
+			return 0, err
+		}
+	}
+	_, err = io.ReadFull(b.conn, one) // it has all
+	return time.Since(start), err
+}
+
+// floorPiece is how much a bare stream carries at once.
+const floorPiece = 64 << 10
 
 // newClientOver returns a client that speaks HTTP/2 over one connection, and never makes another.
 func newClientOver(conn net.Conn) *http.Client {

@@ -37,8 +37,8 @@ type gateway struct {
 }
 
 // startGateway runs a gateway on a free loopback port, with a state of its own and so many warm
-// `python` sandboxes, and waits until it is ready.
-func startGateway(ctx context.Context, e *engine, binary, runtime string, pool int) (_ *gateway, err error) {
+// `python` sandboxes, which allows so many sessions, and waits until it is ready.
+func startGateway(ctx context.Context, e *engine, binary, runtime string, pool, sessions int) (_ *gateway, err error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -69,13 +69,13 @@ func startGateway(ctx context.Context, e *engine, binary, runtime string, pool i
 			return nil, err
 		}
 	}
-	if err := g.start(address, metrics, binary, runtime, pool); err != nil {
+	if err := g.start(address, metrics, binary, runtime, pool, sessions); err != nil {
 		return nil, err
 	}
 	return g, g.waitReady(ctx)
 }
 
-func (g *gateway) start(address, metrics, binary, runtime string, pool int) error {
+func (g *gateway) start(address, metrics, binary, runtime string, pool, sessions int) error {
 	log, err := os.Create(g.logFile())
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (g *gateway) start(address, metrics, binary, runtime string, pool int) erro
 	g.process = exec.Command(binary, "serve", "--config", g.configFile(), "--listen", address, //nolint:noctx // see above
 		"--metrics-listen", metrics, "--tenant-runtime", "any", "--state-dir", g.stateDir(), "--runtime", runtime, "--image", g.engine.image,
 		"--pool-python", strconv.Itoa(pool), "--pool-data", "0", "--drain-timeout", "5s",
-		"--max-sessions", "256") // one of two tenants may have half, which BURST asks for
+		"--max-sessions", strconv.Itoa(sessions))
 	g.process.Env = withoutSettings(os.Environ())
 	g.process.Stdout, g.process.Stderr = log, log
 	// Ctrl-C at the terminal goes to us; we end the gateway when the row has let go of it.

@@ -18,8 +18,19 @@ import (
 // of the API.
 const ReasonQuotaExceeded = "QUOTA_EXCEEDED"
 
-// whyEnded returns why a call's work ended in err: that there was nothing left, if that ended it.
+// ReasonStopped is that of a call that was running when the gateway ended. It is part of the API.
+const ReasonStopped = "GATEWAY_STOPPED"
+
+// errStopped is why the context of a call ended that the gateway does not wait for any longer.
+var errStopped = errors.New("the gateway shut down, and the call with its session")
+
+// whyEnded returns why a call's work ended in err: that there was nothing left, or that the gateway ends,
+// where that ended it.
 func whyEnded(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), errStopped) {
+		// Not unavailable, which clients take for leave to send it again.
+		return Error(connect.CodeAborted, ReasonStopped, "It had begun and was stopped. Make another session when the gateway is back.", errStopped)
+	}
 	if exceeded, ok := errors.AsType[*quota.Exceeded](context.Cause(ctx)); ok && err != nil {
 		return quotaError(exceeded)
 	}

@@ -24,7 +24,7 @@ func (s *Sessions) specFor(req *sandgatev1.CreateSessionRequest) (sandbox.Spec, 
 		return sandbox.Spec{}, Errorf(connect.CodeInvalidArgument, ReasonInvalidArgument,
 			"Use one of: "+strings.Join(s.opts.Templates, ", ")+".", "template: there is none of this name")
 	}
-	spec := sandbox.Spec{Template: template, Runtime: s.opts.Runtime, Limits: s.limitsFor(req.GetLimits())}
+	spec := sandbox.Spec{Template: template, Runtime: s.opts.Runtime, Limits: s.limitsFor(req.GetLimits()), Deferred: req.GetDeferred()}
 	if err := spec.Check(s.opts.Maximum); err != nil {
 		return sandbox.Spec{}, Error(connect.CodeInvalidArgument, ReasonInvalidArgument,
 			"Change the named limit, or leave it out for the default.", err)

@@ -59,8 +59,8 @@ type Server struct {
 	errors    *connect.ErrorWriter
 	log       *slog.Logger
 	started   time.Time
-	lines     *lineRate          // of failed calls in the log
-	stop      context.CancelFunc // cancels every call
+	lines     *lineRate // of failed calls in the log
+	stop      func()    // cancels every call
 
 	metricsHTTP *http.Server // of the metrics' own listener
 	pair        *tlsPair     // nil: no TLS
@@ -131,8 +131,8 @@ func NewServer(opts Options) (*Server, error) {
 
 // newHTTP makes the HTTP server with its bounds.
 func (s *Server) newHTTP() {
-	base, stop := context.WithCancel(context.Background())
-	s.stop = stop
+	base, stop := context.WithCancelCause(context.Background())
+	s.stop = func() { stop(errStopped) }
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)

@@ -58,7 +58,7 @@ func TestDrain(t *testing.T) {
 	default:
 	}
 	giveUp()
-	if err := <-ended; connect.CodeOf(err) != connect.CodeCanceled {
+	if err := <-ended; connect.CodeOf(err) != connect.CodeAborted {
 		t.Errorf("the call that had to be cancelled: %v", err)
 	}
 	if err := <-done; !errors.Is(err, context.Canceled) {

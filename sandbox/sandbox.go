@@ -38,6 +38,9 @@ type Spec struct {
 	Runtime string
 	// Limits bound it. A zero field means the default.
 	Limits Limits
+	// Deferred asks for a sandbox that is made when something first runs in it. A driver that cannot defer
+	// makes it at once.
+	Deferred bool `json:",omitempty"`
 }
 
 // A Sandbox is an isolated place in which untrusted code runs. Its methods may be called by any

@@ -2,6 +2,8 @@
 // Python process that is asked over a pipe. Run in a container like a sandbox's, it shows what the
 // machine, the engine and the runtime cost before Sandgate has done anything.
 //
+// With the arguments sink or source and a number it only takes or gives so many bytes.
+//
 // It answers POST /eval with the repr of the expression in the body, and POST /echo with the body.
 // It ends when its stdin does.
 package main
@@ -15,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -40,6 +43,9 @@ func main() {
 
 // run serves until stdin ends.
 func run() error {
+	if len(os.Args) == 3 {
+		return stream(os.Args[1], os.Args[2])
+	}
 	w, err := startWorker()
 	if err != nil {
 		return err
@@ -54,6 +60,31 @@ func run() error {
 		return errors.Join(err, w.close())
 	}
 	return w.close()
+}
+
+// stream takes so many bytes from stdin, or gives them to stdout, after a byte that says that it has begun.
+// Behind the last one that it takes it writes another.
+func stream(way, size string) error {
+	left, err := strconv.ParseInt(size, 10, 64)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stdout.Write([]byte{'.'}); err != nil {
+		return err
+	}
+	for piece := make([]byte, maxBody); left > 0 && err == nil; {
+		n := 0
+		if way == "source" {
+			n, err = os.Stdout.Write(piece[:min(left, maxBody)])
+		} else {
+			n, err = os.Stdin.Read(piece[:min(left, maxBody)])
+		}
+		left -= int64(n)
+	}
+	if err == nil && way == "sink" {
+		_, err = os.Stdout.Write([]byte{'.'})
+	}
+	return err
 }
 
 // echo answers with what it was sent.

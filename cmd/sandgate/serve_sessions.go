@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
+	"github.com/sandgate/sandgate/fileserver/deferred"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/docker"
@@ -14,14 +16,16 @@ func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 	if err := g.tenantsFit(""); err != nil {
 		return err
 	}
+	homes, err := deferred.New(deferred.Options{Driver: sandbox.DriverFunc(g.make), Folder: filepath.Join(g.state.path, "workspaces"), Log: g.log})
+	if err != nil {
+		return err
+	}
 	g.sessions, err = gateway.NewSessions(gateway.SessionOptions{
-		// The pool must not exist before Recover: it would fill while strays still hold memory.
 		Driver: sandbox.DriverFunc(func(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
-			pool := g.pool.Load()
-			if pool == nil {
-				return nil, sandbox.ErrUnavailable
+			if spec.Deferred {
+				return homes.Create(ctx, spec)
 			}
-			return pool.Create(ctx, spec)
+			return g.make(ctx, spec)
 		}),
 		Store:       g.keys.db,
 		Accounts:    g.ledger,
@@ -43,7 +47,7 @@ func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 	g.undo.add("end the sessions", g.sessions.Close)
 	start := time.Now()
 	err = g.sessions.Recover(ctx, func(keep func(string) bool) ([]sandbox.Sandbox, error) {
-		return g.driver.Reconcile(ctx, keep)
+		return homes.Reconcile(ctx, keep, func(keep func(string) bool) ([]sandbox.Sandbox, error) { return g.driver.Reconcile(ctx, keep) })
 	})
 	if err != nil {
 		return err
@@ -60,4 +64,14 @@ func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 		return nil
 	})
 	return nil
+}
+
+// make takes a sandbox from the pool, which must not exist before the sessions of an earlier gateway are
+// settled: it would fill while strays still hold memory.
+func (g *gatewayParts) make(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+	pool := g.pool.Load()
+	if pool == nil {
+		return nil, sandbox.ErrUnavailable
+	}
+	return pool.Create(ctx, spec)
 }

@@ -4,6 +4,7 @@ The steps are kept in a `Run`, so that they can be taken up again: a signal hand
 left behind may raise anywhere, also here, and must cost neither the reply nor the kernel.
 """
 
+import builtins
 import sys
 from _signal import SIG_BLOCK, SIG_UNBLOCK, pthread_sigmask
 from os import _exit, dup2, environ, getpid
@@ -53,6 +54,7 @@ class Session:
         self._descriptors_in_doubt = False
         self._tracing = (None, None, 0)
         self._displayhook = sys.displayhook
+        self._builtins = dict(builtins.__dict__)
 
     def run(self, message):
         """Runs the cell of a message and sends the reply. Raises Closed when the guest is gone."""
@@ -101,8 +103,8 @@ class Session:
         if not run.left:
             self._leave_user_code()
             run.left = True
-        # The hook for forks has noted all but those made without Python; asking costs a system call.
-        if not self._parts.publisher.alive or ("fork" in run.code and getpid() != self._pid):
+        # The hook for forks has noted all but those made without Python.
+        if not self._parts.publisher.alive or getpid() != self._pid:
             self._end_child(run)
         if run.reply is None:
             run.reply = self._conclude(run)
@@ -131,6 +133,9 @@ class Session:
             self._descriptors_in_doubt = False
         sys.stdout = parts.stdout
         sys.stderr = parts.stderr
+        if len(builtins.__dict__) < len(self._builtins):  # some were deleted; those that were replaced stay so
+            for name, value in self._builtins.items():
+                builtins.__dict__.setdefault(name, value)
         if sys.path_importer_cache.get(layout.USER_SITE, run) is None:
             del sys.path_importer_cache[layout.USER_SITE]  # it did not exist; pip may have made it
         if not run.saved:
@@ -181,7 +186,9 @@ class Session:
             figures.show_all(self._parts.publisher.publish)
 
     def _show_value(self, run, value):
-        hook = sys.displayhook
+        hook = getattr(sys, "displayhook", None)
+        if not callable(hook):
+            hook = sys.displayhook = self._displayhook
         if hook is not self._displayhook and not self._ipython.owns_hook(hook):
             hook(value)  # chosen by user code, as sympy's init_printing does
         elif not displays_itself(value):

@@ -58,6 +58,9 @@ func (c *capture) openSpool() {
 	dir := filepath.Join(c.guest.cfg.Home, spoolDir)
 	c.path = filepath.Join(dir, c.name)
 	err := c.guest.asUser(c.guest.ctx, func() error {
+		if err := c.guest.room(c.path); err != nil {
+			return err
+		}
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}

@@ -41,6 +41,7 @@ type cell struct {
 	stopped bool          // its result is in: nothing may be signalled any more; guarded by mu
 	done    chan struct{} // closed when stopped
 	ending  chan struct{} // closed when whoever ended it is through with that
+	killed  string        // why the kernel was killed with the cell, empty if it was not; read after ending
 }
 
 func newCell(k *kernel, req *sandgatev1.RunRequest, box *outbox[*sandgatev1.RunResponse]) *cell {
@@ -100,8 +101,19 @@ func (c *cell) run(ctx context.Context) (result *sandgatev1.RunResult, replace b
 	}
 	k.drain()
 	result = c.finished(last)
+	if c.killed != "" {
+		result.StateLost = true
+		addNote(result, c.killed)
+		return result, true
+	}
 	return result, c.buryDead(result)
 }
+
+// Why a kernel is killed with a cell of which it has sent a result.
+const (
+	killedLate    = "Its result came when the Python process had just been ended, as it had not ended at its limit or when its caller left."
+	killedThreads = "Threads that it had started went on, and end with the Python process only, so that was ended."
+)
 
 // errBroken means that the kernel itself says that it cannot go on.
 var errBroken = errors.New("the kernel is broken")
@@ -121,7 +133,7 @@ func (c *cell) stop() {
 
 // end ends the cell before its time: by an interrupt first, and if that does not help within the
 // grace, by killing the kernel. A cell that ended at its limit, or that nobody waits for, leaves
-// none of the processes behind that it started. It reports whether there was something to end.
+// none of the processes and threads behind that it started. It reports whether there was something to end.
 func (c *cell) end(why int32) bool {
 	c.mu.Lock()
 	if c.stopped || c.why != 0 {
@@ -141,6 +153,7 @@ func (c *cell) end(why int32) bool {
 		case <-c.done:
 			waiting = false
 		case <-grace.C:
+			c.killed = killedLate
 			c.kernel.kill()
 			// Whoever else may hold the other end of its socket must not keep the caller waiting.
 			_ = c.kernel.wire.conn.SetDeadline(time.Now().Add(closeGrace))
@@ -148,8 +161,13 @@ func (c *cell) end(why int32) bool {
 		case <-again.C:
 		}
 	}
-	if why != endedByInterrupt {
-		c.kernel.killSince(c.started)
+	if why == endedByInterrupt {
+		return true
+	}
+	c.kernel.killSince(c.started)
+	if c.kernel.hasThreadSince(c.started) {
+		c.killed = killedThreads
+		c.kernel.kill()
 	}
 	return true
 }
@@ -205,7 +223,7 @@ func (c *cell) finished(done kernelMessage) *sandgatev1.RunResult {
 		}
 	case "memory":
 		result.Status = sandgatev1.Status_STATUS_MEMORY
-		result.Note = memoryNote
+		result.Note = memoryNote // the interpreter says so itself
 	default:
 		result.Status = sandgatev1.Status_STATUS_ERROR
 	}
@@ -261,7 +279,7 @@ func (c *cell) lost(because error) *sandgatev1.RunResult {
 	case errors.Is(because, errBroken):
 		result.Note = "The code damaged the Python process so that it could not go on."
 	case (!known || signal == "SIGKILL") && c.kernel.guest.memory.ranOut(c.mark):
-		result.Status, result.Note = sandgatev1.Status_STATUS_MEMORY, memoryNote
+		result.Status, result.Note = sandgatev1.Status_STATUS_MEMORY, c.kernel.guest.memory.note()
 	default:
 		result.Note = describeExit(known, signal, result.GetExitCode())
 	}

@@ -53,7 +53,7 @@ func (k *kernel) dead() (count int) {
 		if err != nil {
 			continue
 		}
-		if fields := statFields(pid); len(fields) > 1 && fields[0] == "Z" && fields[1] == parent {
+		if fields := statFields(statPath(pid)); len(fields) > 1 && fields[0] == "Z" && fields[1] == parent {
 			count++
 		}
 	}

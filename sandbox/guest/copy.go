@@ -149,6 +149,9 @@ func (c *copying) take(e walked, path string) error {
 		return fail(connect.CodeFailedPrecondition, "DIRECTORY_TOO_LARGE", "copy less, or use the shell: cp -a",
 			"there are more than %d files", maxCopied)
 	}
+	if e.err == nil {
+		e.err = c.guest.room(path)
+	}
 	switch {
 	case e.err != nil:
 		return e.err

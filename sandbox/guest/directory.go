@@ -63,6 +63,9 @@ func (g *Guest) makeDirectory(path string) (directory, error) {
 		return -1, err
 	}
 	defer above.close()
+	if err := g.room(path); err != nil {
+		return -1, err
+	}
 	if err := unix.Mkdirat(int(above), filepath.Base(path), 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
 		return -1, err
 	}

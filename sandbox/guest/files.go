@@ -116,7 +116,12 @@ func (s *fileService) appendTo(ctx context.Context, path string, fill func(*os.F
 		if err := s.guest.makeDirectories(filepath.Dir(path)); err != nil {
 			return err
 		}
-		file, _, err := s.guest.openRegular(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+		file, _, err := s.guest.openRegular(path, os.O_WRONLY|os.O_APPEND, 0)
+		if errors.Is(err, os.ErrNotExist) {
+			if err = s.guest.room(path); err == nil {
+				file, _, err = s.guest.openRegular(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -154,6 +159,9 @@ type pending struct {
 func (s *fileService) prepare(path string, mode uint32) (pending, error) {
 	path, mode, err := s.guest.target(path, mode)
 	if err != nil {
+		return pending{}, err
+	}
+	if err := s.guest.room(path); err != nil {
 		return pending{}, err
 	}
 	name := filepath.Join(filepath.Dir(path), ".sandgate-"+rand.Text())

@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -119,7 +120,7 @@ func (g *Guest) livingZygote(ctx context.Context) (*zygote, error) {
 	}
 	select {
 	case <-z.dead:
-		return nil, errors.New("the zygote died while it started")
+		return nil, fmt.Errorf("%w while it started", errZygoteDied)
 	default:
 		return z, nil
 	}

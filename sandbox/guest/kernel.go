@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -44,12 +45,24 @@ type kernel struct {
 	unlooked time.Duration // how long cells ran since its children were looked at
 }
 
-// startKernel forks a kernel and returns when it can run cells, or, if it is held, can be entered.
+// startKernel forks a kernel and returns when it can run cells, or, if it is held, can be entered. Where the
+// zygote dies meanwhile, as it does with everything else when the user's processes take all memory, it asks
+// the next one, once: nothing of the user's has run in the kernel.
 func (g *Guest) startKernel(ctx context.Context, cwd string, hold bool) (*kernel, error) {
-	z, err := g.livingZygote(ctx)
-	if err != nil {
-		return nil, err
+	for again := false; ; again = true {
+		z, err := g.livingZygote(ctx)
+		var k *kernel
+		if err == nil {
+			k, err = g.forkKernel(ctx, z, cwd, hold)
+		}
+		if err == nil || again || ctx.Err() != nil || !errors.Is(err, errZygoteDied) {
+			return k, err
+		}
 	}
+}
+
+// forkKernel has a zygote fork a kernel.
+func (g *Guest) forkKernel(ctx context.Context, z *zygote, cwd string, hold bool) (*kernel, error) {
 	k := &kernel{guest: g, zygote: z, marker: g.markers.take(), started: time.Now(), mark: g.memory.mark(), keys: newKeys()}
 	k.last = k.keys.Uint64() // of no cell
 	theirs, err := k.wireUp()
@@ -72,6 +85,11 @@ func (g *Guest) startKernel(ctx context.Context, cwd string, hold bool) (*kernel
 	}
 	if err != nil {
 		k.close()
+		select {
+		case <-z.dead:
+			err = errors.Join(errZygoteDied, err)
+		default:
+		}
 		return nil, fmt.Errorf("start a Python kernel: %w", err)
 	}
 	return k, nil
@@ -243,6 +261,14 @@ func (k *kernel) kill() { k.marker.end(nil) }
 func (k *kernel) killSince(moment time.Time) {
 	began := sinceBoot(moment) // once: looking at many processes takes longer than some wait to start
 	k.marker.end(func(p procInfo) bool { return p.pid != k.pid && startedSince(p.pid, began) })
+}
+
+// hasThreadSince reports whether the kernel has a thread that was started since a moment.
+func (k *kernel) hasThreadSince(moment time.Time) bool {
+	began := sinceBoot(moment)
+	return slices.ContainsFunc(threads(k.pid), func(thread int) bool {
+		return thread != k.pid && beganSince(fmt.Sprintf("/proc/%d/task/%d/stat", k.pid, thread), began)
+	})
 }
 
 // alive reports whether the process still runs, as far as the zygote has told.

@@ -116,6 +116,7 @@ func (m *memoryWatch) watch(ctx context.Context) {
 		used := (number(buf[:n], "MemTotal:") - number(buf[:n], "MemAvailable:")) << 10
 		timer.Reset(nextLook(used, m.limit))
 		if m.files.tooMany() {
+			m.files.blamed.Store(true)
 			m.killed.Add(1)
 			killAll()
 			continue
@@ -125,6 +126,7 @@ func (m *memoryWatch) watch(ctx context.Context) {
 			excess.since = time.Time{}
 			continue
 		}
+		m.files.blamed.Store(false)
 		switch {
 		case swarm || excess.lasts(used):
 			m.killed.Add(1)

@@ -116,8 +116,14 @@ func notAFile(info os.FileInfo) error {
 // followed returns where a symbolic link leads, be it to nothing yet.
 func followed(path string) (string, error) {
 	resolved, err := filepath.EvalSymlinks(path)
-	if err == nil || !errors.Is(err, os.ErrNotExist) {
-		return resolved, err
+	if err == nil {
+		return resolved, nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		if _, known := errors.AsType[unix.Errno](err); !known {
+			err = unix.ELOOP // of which it has a text of its own
+		}
+		return "", err
 	}
 	link, err := os.Readlink(path)
 	if err != nil {

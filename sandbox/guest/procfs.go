@@ -137,13 +137,36 @@ const ticksPerSecond = 100
 
 // statFields returns the fields of proc_pid_stat(5) behind the command's name, so that index 0 is
 // the state, field 3 of the manual.
-func statFields(pid int) []string {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+func statFields(path string) []string {
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil
 	}
 	return parseStat(data)
 }
+
+// statPath returns the file of a process that statFields reads.
+func statPath(pid int) string { return "/proc/" + strconv.Itoa(pid) + "/stat" }
+
+// threads returns the threads of a process.
+func threads(pid int) []int {
+	dir, err := os.Open("/proc/" + strconv.Itoa(pid) + "/task")
+	if err != nil {
+		return nil
+	}
+	defer closeAll(dir)
+	names, _ := dir.Readdirnames(maxThreadsSeen)
+	all := make([]int, 0, len(names))
+	for _, name := range names {
+		if id, err := strconv.Atoi(name); err == nil {
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
+// maxThreadsSeen bounds how many threads of one process are looked at.
+const maxThreadsSeen = 4096
 
 func parseStat(data []byte) []string {
 	end := bytes.LastIndexByte(data, ')') // the name may hold anything, parentheses too
@@ -155,7 +178,7 @@ func parseStat(data []byte) []string {
 
 // childTime returns the processor time of a process's ended and awaited children.
 func childTime(pid int) time.Duration {
-	fields := statFields(pid)
+	fields := statFields(statPath(pid))
 	if len(fields) < 15 {
 		return 0
 	}
@@ -180,8 +203,15 @@ func sinceBoot(moment time.Time) float64 {
 
 // startedSince reports whether a process began at a moment of sinceBoot or after it. What cannot be
 // told counts as later.
-func startedSince(pid int, moment float64) bool {
-	fields := statFields(pid)
+func startedSince(pid int, moment float64) bool { return beganSince(statPath(pid), moment) }
+
+// beganSince is startedSince for a process or thread with that file of statFields. One that is gone was
+// started before.
+func beganSince(path string, moment float64) bool {
+	fields := statFields(path)
+	if len(fields) == 0 {
+		return false
+	}
 	if len(fields) < 20 {
 		return true
 	}

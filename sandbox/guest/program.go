@@ -80,7 +80,7 @@ func (p *program) finish(limit *time.Timer, mark oomMark) {
 	p.stderr.close()
 	p.result = processResult(got, p.timedOut.Load())
 	if p.result.GetExitCode() == 128+int32(unix.SIGKILL) && !p.timedOut.Load() && p.guest.memory.ranOut(mark) {
-		p.result.Status, p.result.Note = sandgatev1.Status_STATUS_MEMORY, memoryNote
+		p.result.Status, p.result.Note = sandgatev1.Status_STATUS_MEMORY, p.guest.memory.note()
 	}
 	p.result.Stdout = &sandgatev1.StreamSummary{TotalBytes: p.stdout.total()}
 	p.result.Stderr = &sandgatev1.StreamSummary{TotalBytes: p.stderr.total()}
@@ -111,13 +111,19 @@ func processResult(got exit, timedOut bool) *sandgatev1.ProcessResult {
 	return result
 }
 
-// receipt turns the system's account of an ended child into ours.
+// receipt turns the system's account of an ended child into ours. To the system the child's memory was that of
+// the guest until it became another program, so that no more than that says nothing.
 func receipt(got exit, wall time.Duration) *sandgatev1.Receipt {
+	peak := got.usage.Maxrss << 10
+	var own unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &own) != nil || peak <= own.Maxrss<<10 {
+		peak = 0
+	}
 	cpu := time.Duration(got.usage.Utime.Nano() + got.usage.Stime.Nano())
 	return &sandgatev1.Receipt{
 		Wall:            durationpb.New(wall),
 		Cpu:             durationpb.New(cpu),
-		PeakMemoryBytes: got.usage.Maxrss << 10,
+		PeakMemoryBytes: peak,
 	}
 }
 

@@ -100,7 +100,7 @@ func (s *processService) runShell(ctx context.Context, call *shellCall, req *san
 	result.Receipt.BytesIn = int64(len(req.GetCommand()))
 	result.Receipt.BytesOut = result.Stdout.GetTotalBytes() + result.Stderr.GetTotalBytes()
 	if result.GetExitCode() == 128+int32(unix.SIGKILL) && why == 0 && s.guest.memory.ranOut(mark) {
-		result.Status, result.Note = sandgatev1.Status_STATUS_MEMORY, memoryNote
+		result.Status, result.Note = sandgatev1.Status_STATUS_MEMORY, s.guest.memory.note()
 	}
 	return result, nil
 }

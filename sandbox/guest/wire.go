@@ -40,8 +40,9 @@ func newKernelWire(conn *net.UnixConn) (*kernelWire, error) {
 	return w, raw.Control(func(fd uintptr) { w.fd = int32(fd) })
 }
 
-// cellOrder asks a kernel to run a cell. What the kernel sends for it has its key. Nobody can know
-// that before the cell is sent: so no cell can speak for a later one.
+// cellOrder asks a kernel to run a cell. What the kernel sends for it has its key, which nobody can know
+// before the cell is sent. What an earlier cell wrote can speak for none; a thread that it left in the
+// kernel can look for the key in the kernel's memory.
 type cellOrder struct {
 	Op   string            `json:"op"`
 	Cell int64             `json:"cell"`

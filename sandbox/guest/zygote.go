@@ -68,6 +68,9 @@ type zygoteEvent struct {
 	ended <-chan syscall.WaitStatus // where the end of a forked process comes
 }
 
+// errZygoteDied is wrapped where a zygote died that was asked for something.
+var errZygoteDied = errors.New("the zygote died")
+
 // startZygote starts the Python process. It returns before that is ready.
 func startZygote(g *Guest) (*zygote, error) {
 	ours, theirs, err := seqpacketPair()
@@ -213,7 +216,7 @@ func (z *zygote) fork(ctx context.Context, order zygoteOrder, files []*os.File, 
 		}
 		return event.PID, event.ended, nil
 	case <-z.dead:
-		return 0, nil, errors.New("the zygote died")
+		return 0, nil, errZygoteDied
 	case <-ctx.Done():
 		return 0, nil, ctx.Err()
 	case <-timer.C:

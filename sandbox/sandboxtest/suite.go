@@ -5,6 +5,8 @@ package sandboxtest
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,16 +31,31 @@ type Suite struct {
 	Isolated bool
 }
 
-// Run runs every case as a subtest. To add a case, write a method of subject and name it in one of
-// the lists below.
+// suiteCase is one case of the suite.
+type suiteCase struct {
+	name string
+	when bool
+	run  func(*subject)
+}
+
+// Run runs every case as a subtest.
 func (s Suite) Run(t *testing.T) {
 	t.Helper()
-	s.Spec.Limits = s.Spec.Limits.WithDefaults()
-	cases := []struct {
-		name string
-		when bool
-		run  func(*subject)
-	}{
+	s.run(t, s.cases())
+}
+
+// RunFiles runs the cases of files that are not excepted, for a place that serves FileService and keeps no sandbox.
+func (s Suite) RunFiles(t *testing.T, except ...string) {
+	t.Helper()
+	cases := slices.DeleteFunc(s.cases(), func(c suiteCase) bool {
+		return !strings.HasPrefix(c.name, "files/") || slices.Contains(except, c.name)
+	})
+	s.run(t, cases)
+}
+
+// cases returns every case. To add one, write a method of subject and name it in this list.
+func (s Suite) cases() []suiteCase {
+	return []suiteCase{
 		{"lifecycle", true, (*subject).lifecycle},
 		{"shell", true, (*subject).shell},
 		{"shell/timeout kills daemons", true, (*subject).shellTimeout},
@@ -81,6 +98,9 @@ func (s Suite) Run(t *testing.T) {
 		{"python/interrupt", s.Python, (*subject).pythonInterrupt},
 		{"python/interrupt storm", s.Python, (*subject).pythonInterruptStorm},
 		{"python/timeout", s.Python, (*subject).pythonTimeout},
+		{"python/threads that go on", s.Isolated && s.Python, (*subject).pythonThreads},
+		{"python/split", s.Python, (*subject).pythonSplit},
+		{"python/damaged", s.Python, (*subject).pythonDamaged},
 		{"python/contexts", s.Python, (*subject).pythonContexts},
 		{"python/contexts from the reserve", s.Isolated && s.Python, (*subject).pythonReserve},
 		{"python/planted files", s.Isolated && s.Python, (*subject).planted},
@@ -96,11 +116,17 @@ func (s Suite) Run(t *testing.T) {
 		{"limits/a stopper", s.Isolated && s.Python, (*subject).stopper},
 		{"limits/memory", s.Isolated && s.Python, (*subject).limitMemory},
 		{"limits/files", s.Isolated && s.Python, (*subject).limitFiles},
+		{"limits/files by calls", s.Isolated && s.Python, (*subject).limitFilesByCalls},
 		{"limits/disk", s.Isolated, (*subject).limitDisk},
 		{"limits/storms", s.Isolated && s.Python, (*subject).storms},
 		{"limits/sockets that nobody reads", s.Isolated && s.Python, (*subject).unreadSockets},
 		{"wall", s.Isolated, (*subject).wall},
 	}
+}
+
+func (s Suite) run(t *testing.T, cases []suiteCase) {
+	t.Helper()
+	s.Spec.Limits = s.Spec.Limits.WithDefaults()
 	shared := s.make(t)
 	for _, c := range cases {
 		if !c.when {

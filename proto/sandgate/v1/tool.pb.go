@@ -170,10 +170,12 @@ type Receipt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Time on the wall, from the start of the work to its end. Waiting for a sandbox is not in it.
 	Wall *durationpb.Duration `protobuf:"bytes,1,opt,name=wall,proto3" json:"wall,omitempty"`
-	// Processor time of the work, children included once they have ended.
+	// Processor time of the work, children included once they have ended and were waited for. Quotas go by the host's
+	// own count, not by this.
 	Cpu *durationpb.Duration `protobuf:"bytes,2,opt,name=cpu,proto3" json:"cpu,omitempty"`
-	// The largest resident memory seen, in bytes, of the process that did the work (for a kernel:
-	// since that kernel began). Zero where the runtime does not tell.
+	// The largest resident memory seen, in bytes, of the process that did the work (for a kernel: since that
+	// kernel began, and looked at only when a cell took 20 ms). Under gVisor the memory that it had in the end counts.
+	// Zero where nothing is known.
 	PeakMemoryBytes int64 `protobuf:"varint,3,opt,name=peak_memory_bytes,json=peakMemoryBytes,proto3" json:"peak_memory_bytes,omitempty"`
 	// Bytes that went into the work: code, command, stdin, file content.
 	BytesIn int64 `protobuf:"varint,4,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`

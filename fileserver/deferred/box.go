@@ -1,0 +1,144 @@
+package deferred
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+	"github.com/sandgate/sandgate/sandbox"
+)
+
+// box is one sandbox: a workspace first, and then a real sandbox.
+type box struct {
+	driver *Driver
+	id     string
+	spec   sandbox.Spec
+	local  local
+	made   atomic.Pointer[sandbox.Sandbox] // nil until something runs
+
+	mu     sync.Mutex
+	making chan struct{}     // closed when the attempt to make one is over; nil: nobody tries. Guarded by mu
+	failed error             // how the last attempt ended; guarded by mu
+	share  *sandbox.CPUShare // what the host was to be told; guarded by mu
+	closed bool              // guarded by mu
+
+	done chan struct{}
+	once sync.Once
+	err  error // read after done
+}
+
+func (b *box) ID() string            { return b.id }
+func (b *box) Spec() sandbox.Spec    { return b.spec }
+func (b *box) Done() <-chan struct{} { return b.done }
+
+// Transport carries requests to the files, and others to the real sandbox, which they make.
+func (b *box) Transport() http.RoundTripper { return roundTripper{b} }
+
+func (b *box) Err() error {
+	select {
+	case <-b.done:
+		return b.err
+	default:
+		return nil
+	}
+}
+
+// end closes done.
+func (b *box) end(err error) {
+	b.once.Do(func() {
+		b.err = err
+		close(b.done)
+	})
+}
+
+// Close ends what goes on and removes every file.
+func (b *box) Close(ctx context.Context) error {
+	b.mu.Lock()
+	b.closed = true
+	making := b.making
+	b.mu.Unlock()
+	b.end(sandbox.ErrClosed)
+	if making != nil {
+		select {
+		case <-making:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	var err error
+	if made := b.made.Load(); made != nil {
+		err = (*made).Close(ctx)
+	}
+	return errors.Join(err, b.removeFiles(ctx), os.RemoveAll(filepath.Join(b.driver.opts.Folder, b.id)))
+}
+
+// Usage returns what the real sandbox uses, nothing before there is one.
+func (b *box) Usage(ctx context.Context) (sandbox.Usage, error) {
+	made := b.made.Load()
+	if made == nil {
+		return sandbox.Usage{}, b.Err()
+	}
+	if meter, ok := (*made).(sandbox.Meter); ok {
+		return meter.Usage(ctx)
+	}
+	return sandbox.Usage{}, errors.ErrUnsupported
+}
+
+// SetCPUShare tells the host, or will when there is a real sandbox.
+func (b *box) SetCPUShare(share sandbox.CPUShare) error {
+	b.mu.Lock()
+	b.share = &share
+	b.mu.Unlock()
+	if made := b.made.Load(); made != nil {
+		return tellShare(*made, share)
+	}
+	return nil
+}
+
+// tellShare tells the host the share of a real sandbox.
+func tellShare(made sandbox.Sandbox, share sandbox.CPUShare) error {
+	if meter, ok := made.(sandbox.Meter); ok {
+		return meter.SetCPUShare(share)
+	}
+	return errors.ErrUnsupported
+}
+
+// roundTripper is a box as a transport.
+type roundTripper struct{ *box }
+
+// RoundTrip answers a request about files while they are here, and has it answered by the real sandbox
+// otherwise. A durable call that is asked about is never one of those that were answered here.
+func (r roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
+	switch made, path := r.made.Load(), req.URL.Path; {
+	case made != nil:
+		return (*made).Transport().RoundTrip(req)
+	case r.Err() != nil:
+		return nil, errors.Join(r.Err(), closeBody(req))
+	case strings.HasPrefix(path, "/"+sandgatev1connect.FileServiceName+"/"):
+		if res, err := r.local.roundTrip(req); !errors.Is(err, errMoved) {
+			return res, err
+		}
+	case path == sandbox.CallPath:
+		return &http.Response{StatusCode: http.StatusNotFound, Header: http.Header{}, Body: http.NoBody, Request: req}, closeBody(req)
+	}
+	made, err := r.make(req.Context())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make the session's sandbox: %w", err), closeBody(req))
+	}
+	return made.Transport().RoundTrip(req)
+}
+
+// closeBody closes the body of a request that is not sent.
+func closeBody(req *http.Request) error {
+	if req.Body == nil {
+		return nil
+	}
+	return req.Body.Close()
+}

@@ -1,0 +1,128 @@
+package deferred
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+
+	"github.com/sandgate/sandgate/fileserver/store"
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+)
+
+// errMoved says that the files are in the real sandbox now.
+var errMoved = errors.New("the files have moved into the sandbox")
+
+// local is the files of a box while they are in the store.
+type local struct {
+	handler http.Handler     // of all boxes
+	files   *store.Workspace // of this one
+
+	mu     sync.Mutex
+	calls  int           // that read or change files now; guarded by mu
+	idle   chan struct{} // closed when there are none; nil: nobody waits for that. Guarded by mu
+	moving chan struct{} // closed when the move is over; nil: the files stay. Guarded by mu
+	moved  bool          // guarded by mu
+}
+
+// enter counts a call, after the end of a move that goes on. It returns errMoved when the files are gone.
+func (l *local) enter(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		moving := l.moving
+		if moving == nil {
+			defer l.mu.Unlock()
+			if l.moved {
+				return errMoved
+			}
+			l.calls++
+			return nil
+		}
+		l.mu.Unlock()
+		select {
+		case <-moving:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (l *local) exit() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.calls--; l.calls == 0 && l.idle != nil {
+		close(l.idle)
+		l.idle = nil
+	}
+}
+
+// stop lets no call begin and waits for those that run. Exactly one of resume and leave must follow.
+func (l *local) stop(ctx context.Context) error {
+	l.mu.Lock()
+	l.moving = make(chan struct{})
+	if l.calls == 0 {
+		l.mu.Unlock()
+		return nil
+	}
+	idle := make(chan struct{})
+	l.idle = idle
+	l.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		l.resume()
+		return context.Cause(ctx)
+	}
+}
+
+// resume lets calls begin again: the files stay.
+func (l *local) resume() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.moving)
+	l.moving, l.idle = nil, nil
+}
+
+// leave has calls go elsewhere: the files have moved.
+func (l *local) leave() {
+	l.mu.Lock()
+	l.moved = true
+	l.mu.Unlock()
+	l.resume()
+}
+
+// roundTrip answers a request about the files, or returns errMoved and leaves its body alone. A watch is not
+// waited for: it ends when the files move, which its caller is told.
+func (l *local) roundTrip(req *http.Request) (*http.Response, error) {
+	if err := l.enter(req.Context()); err != nil {
+		return nil, err
+	}
+	over := l.exit
+	if req.URL.Path == sandgatev1connect.FileServiceWatchProcedure {
+		l.exit()
+		over = func() {}
+	}
+	return answer(l.handler, req.WithContext(withFiles(req.Context(), l.files)), over)
+}
+
+// export gives send the files as a tar archive, piece by piece. It is for whoever has stopped the calls.
+func (l *local) export(ctx context.Context, send func([]byte) error) error {
+	client := sandgatev1connect.NewFileServiceClient(direct{l}, "http://store")
+	stream, err := client.Export(ctx, &sandgatev1.ExportRequest{})
+	if err != nil {
+		return err
+	}
+	for err == nil && stream.Receive() {
+		err = send(stream.Msg().GetData())
+	}
+	return errors.Join(err, stream.Err(), stream.Close())
+}
+
+// direct sends requests to the files whether or not calls are stopped.
+type direct struct{ *local }
+
+func (d direct) Do(req *http.Request) (*http.Response, error) {
+	return answer(d.handler, req.WithContext(withFiles(req.Context(), d.files)), func() {})
+}
