@@ -63,11 +63,11 @@ type rig struct {
 
 // experiment measures the rows of one id.
 type experiment struct {
-	id      string
-	pool    int // warm sandboxes that its gateway keeps
+	id   string
+	pool int // warm sandboxes that its gateway keeps
 	// sessions is how many its gateway allows. Zero: one of two tenants may have 128, which BURST asks for.
 	sessions int
-	measure func(ctx context.Context, r *rig) ([]row, error)
+	measure  func(ctx context.Context, r *rig) ([]row, error)
 }
 
 // experiments are all of them, in the order of the design's table.

@@ -54,9 +54,13 @@ func measureTransfer(ctx context.Context, r *rig) (_ []row, err error) {
 	speeds := make([][]float64, 7)
 	for range transferRounds {
 		for i, move := range []func(context.Context) (time.Duration, error){
-			func(ctx context.Context) (time.Duration, error) { return r.engine.timedStream(ctx, r.runtime, "sink", size) },
+			func(ctx context.Context) (time.Duration, error) {
+				return r.engine.timedStream(ctx, r.runtime, "sink", size)
+			},
 			func(ctx context.Context) (time.Duration, error) { return live.upload(ctx, size) },
-			func(ctx context.Context) (time.Duration, error) { return r.engine.timedStream(ctx, r.runtime, "source", size) },
+			func(ctx context.Context) (time.Duration, error) {
+				return r.engine.timedStream(ctx, r.runtime, "source", size)
+			},
 			func(ctx context.Context) (time.Duration, error) { return live.download(ctx, size) },
 			func(context.Context) (time.Duration, error) { return copyOnDisk(r.gateway.dir, size) },
 			func(ctx context.Context) (time.Duration, error) { return store.upload(ctx, size) },
