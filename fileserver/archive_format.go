@@ -88,8 +88,15 @@ func (p *tarPacker) Close() error {
 type zipPacker struct{ *zip.Writer }
 
 func newZip(to io.Writer) (packer, error) {
+	compress, err := flate.NewWriter(to, flate.DefaultCompression)
+	if err != nil {
+		return nil, fmt.Errorf("begin to compress: %w", err)
+	}
 	w := zip.NewWriter(to)
-	w.RegisterCompressor(zip.Deflate, func(to io.Writer) (io.WriteCloser, error) { return flate.NewWriter(to, flate.DefaultCompression) })
+	w.RegisterCompressor(zip.Deflate, func(to io.Writer) (io.WriteCloser, error) {
+		compress.Reset(to) // the entry before has ended; a new one would take 1 MiB for each file
+		return compress, nil
+	})
 	return &zipPacker{w}, nil
 }
 

@@ -46,6 +46,8 @@ type guest struct {
 	watch    func(context.Context, func(*sandgatev1.WatchResponse) error) error
 	download func(context.Context, func(*sandgatev1.DownloadResponse) error) error
 	upload   func(context.Context, *connect.ClientStream[sandgatev1.UploadRequest]) (*sandgatev1.UploadResponse, error)
+	export   func(context.Context, func(*sandgatev1.ExportResponse) error) error
+	bring    func(context.Context, *connect.ClientStream[sandgatev1.ImportRequest]) (*sandgatev1.ImportResponse, error)
 	reply    proto.Message // to every other call
 }
 
@@ -108,6 +110,14 @@ func (g *guest) Download(ctx context.Context, _ *sandgatev1.DownloadRequest, str
 
 func (g *guest) Upload(ctx context.Context, stream *connect.ClientStream[sandgatev1.UploadRequest]) (*sandgatev1.UploadResponse, error) {
 	return g.upload(ctx, stream)
+}
+
+func (g *guest) Export(ctx context.Context, _ *sandgatev1.ExportRequest, stream *connect.ServerStream[sandgatev1.ExportResponse]) error {
+	return g.export(ctx, stream.Send)
+}
+
+func (g *guest) Import(ctx context.Context, stream *connect.ClientStream[sandgatev1.ImportRequest]) (*sandgatev1.ImportResponse, error) {
+	return g.bring(ctx, stream)
 }
 
 // filesOf returns the host's side of a guest, and its sandbox.

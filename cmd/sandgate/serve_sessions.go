@@ -16,7 +16,9 @@ func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 	if err := g.tenantsFit(""); err != nil {
 		return err
 	}
-	homes, err := deferred.New(deferred.Options{Driver: sandbox.DriverFunc(g.make), Folder: filepath.Join(g.state.path, "workspaces"), Log: g.log})
+	homes, err := deferred.New(deferred.Options{
+		Driver: sandbox.DriverFunc(g.make), Folder: filepath.Join(g.state.path, "workspaces"), KeepFree: minFreeBesidesFiles, Log: g.log,
+	})
 	if err != nil {
 		return err
 	}

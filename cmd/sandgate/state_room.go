@@ -14,6 +14,10 @@ import (
 // has room to be written down to its end: leases, results, the write-ahead log before it is folded in.
 const minStateBytes = 16 << 20
 
+// minFreeBesidesFiles is what the files of deferred sessions leave free there, so that these cannot stop the
+// gateway from writing down what happens.
+const minFreeBesidesFiles = 16 * minStateBytes
+
 // mayCreate returns an error, for the caller, where no session can be made for a tenant now.
 func (g *gatewayParts) mayCreate(tenant string) error {
 	if err := g.tenantsFit(tenant); err != nil {

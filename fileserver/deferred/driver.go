@@ -37,6 +37,8 @@ type Options struct {
 	Driver sandbox.Driver
 	// Folder holds the workspaces, a directory each, and nothing else. It is made if there is none.
 	Folder string
+	// KeepFree is how many bytes of the folder's disk are left to others: workspaces are full before. Zero: none.
+	KeepFree int64
 	// Timeout bounds the making of a real sandbox and the moving of the files. Zero means 2 min.
 	Timeout time.Duration
 	// Log receives what no caller is told. Nil means the default logger.
@@ -47,6 +49,7 @@ type Options struct {
 type Driver struct {
 	opts    Options
 	handler http.Handler // of the files of all sandboxes
+	disk    store.Disk
 }
 
 // New returns a driver.
@@ -64,7 +67,7 @@ func New(opts Options) (*Driver, error) {
 		return nil, fmt.Errorf("the folder of workspaces: %w", err)
 	}
 	_, handler := sandgatev1connect.NewFileServiceHandler(service{}, connect.WithReadMaxBytes(maxRequestBytes))
-	return &Driver{opts: opts, handler: handler}, nil
+	return &Driver{opts: opts, handler: handler, disk: store.Disk{Folder: opts.Folder, Free: opts.KeepFree}}, nil
 }
 
 // Create makes a sandbox that is nothing but an empty workspace.
@@ -87,7 +90,7 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 func (d *Driver) open(id string, spec sandbox.Spec) (*box, error) {
 	b := &box{driver: d, id: id, spec: spec, done: make(chan struct{})}
 	files, err := store.Open(filepath.Join(d.opts.Folder, id, filesName), store.Limits{
-		Bytes: spec.Limits.WorkspaceBytes, Files: int64(spec.Limits.WorkspaceFiles),
+		Bytes: spec.Limits.WorkspaceBytes, Files: int64(spec.Limits.WorkspaceFiles), Disk: &d.disk,
 	})
 	if err != nil {
 		return nil, err

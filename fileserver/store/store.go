@@ -33,6 +33,25 @@ type Limits struct {
 	Bytes int64
 	// Files bounds how many names there are: files, links and directories. Zero means that it is not bounded.
 	Files int64
+	// Disk is where the workspace is, if what others need there must be left. Nil: everything may be written.
+	Disk *Disk
+}
+
+// Disk is a file system with several workspaces on it, and with what else must have room there.
+type Disk struct {
+	// Folder is a directory on it.
+	Folder string
+	// Free is how many bytes no workspace may take.
+	Free int64
+}
+
+// has reports whether so many bytes more may be written. Where that cannot be told they may not.
+func (d *Disk) has(bytes int64) bool {
+	var fs unix.Statfs_t
+	if unix.Statfs(d.Folder, &fs) != nil {
+		return false
+	}
+	return int64(fs.Bavail)*fs.Bsize-d.Free >= bytes
 }
 
 // Workspace is the files of one session. It serves sandgatev1connect.FileServiceHandler, all but what the host

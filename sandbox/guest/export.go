@@ -130,14 +130,20 @@ func (x *export) take(e walked) error {
 	switch e.mode() {
 	case unix.S_IFDIR:
 		header.Typeflag, header.Name, header.Size = tar.TypeDir, header.Name+"/", 0
-	case unix.S_IFLNK:
+	case unix.S_IFLNK: // one that went meanwhile is left out
 		target, err := e.in.readLink(e.name)
+		if errors.Is(err, unix.ENOENT) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
 		header.Typeflag, header.Linkname, header.Size = tar.TypeSymlink, target, 0
 	case unix.S_IFREG:
 		file, err := e.open()
+		if errors.Is(err, unix.ENOENT) {
+			return nil // it went meanwhile
+		}
 		if err != nil {
 			return err
 		}
