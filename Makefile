@@ -13,13 +13,13 @@ export GOFLAGS := $(strip $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false)
 VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools.mod
-SCRIPTS := .ci/run .ci/gencheck .ci/leaks images/lib.sh images/setup images/engine images/gvisor images/base images/sandbox images/gateway images/toolchain images/testdeps gateway/mcp/clients/setup
+SCRIPTS := .ci/run .ci/gencheck .ci/leaks images/lib.sh images/setup images/engine images/gvisor images/base images/sandbox images/gateway images/toolchain images/testdeps examples/wasm-tools/build gateway/mcp/clients/setup
 # -count=1: Go's cache does not know that an image or an engine changed.
 # The race detector costs minutes on the packages that start containers; these hold the concurrency.
 RACE := $(patsubst %,./%,$(wildcard sandbox sandbox/guest/channel sandbox/sandboxtest gateway))
 OURS := label=sandgate.owner
 
-.PHONY: help setup setup-tests build image run serve test test-conformance test-kernel test-mcp lint gen check breaking bench chaos soak clean clean-images
+.PHONY: help setup setup-tests wasm-tools build image run serve test test-conformance test-kernel test-mcp lint gen check breaking bench chaos soak clean clean-images
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +41,10 @@ run: setup build ## see it work: a gateway of its own (or that of SANDGATE_SERVE
 serve: setup build ## run the gateway until Ctrl-C
 	@exec bin/sandgate serve
 
-setup-tests: setup ## setup, and what the tests need besides: PostgreSQL's programs
+wasm-tools: ## build the example tools of an operator's own into bin/wasm-tools
+	@examples/wasm-tools/build bin/wasm-tools
+
+setup-tests: setup ## setup, and what the tests need besides: PostgreSQL's programs, a Rust compiler for WebAssembly
 	@images/testdeps
 
 test: setup-tests ## run every test, with Docker, gVisor and PostgreSQL, and look for what they left behind

@@ -87,7 +87,7 @@ operator, for "sandgate top", is held only by keys that name it: it shows all te
 			}
 			grant.ExpiresAt = now.Add(life)
 		}
-		known, err := config.Known()
+		known, err := keys.cfg.Known()
 		if err != nil {
 			return err
 		}

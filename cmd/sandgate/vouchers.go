@@ -18,7 +18,7 @@ type vouchers struct {
 
 // openVouchers makes the verifiers that the settings ask for. Nobody is asked anything yet. Close them.
 func openVouchers(cfg *config.Config, log *slog.Logger) (v vouchers, err error) {
-	known, err := config.Known()
+	known, err := cfg.Known()
 	if err != nil {
 		return v, err
 	}

@@ -94,7 +94,8 @@ func (a *app) runWasm(ctx context.Context, file string, flags *wasmRunFlags) err
 	if err != nil {
 		return err
 	}
-	reply, err := wasmtool.RunOnce(ctx, name, manifest, module, files, arguments)
+	once := &wasmtool.Once{Name: name, Manifest: manifest, Module: module, Files: files, Arguments: arguments}
+	reply, err := once.Run(ctx)
 	if err != nil {
 		return hintTo("ListTools", "the manifest", err)
 	}

@@ -112,7 +112,7 @@ func newWiredWith(t *testing.T, cfg *config.Config, handler slog.Handler) *wired
 // key makes a key that the gateway knows when it returns.
 func (w *wired) key(t *testing.T, grant identity.Grant) (id, text string) {
 	t.Helper()
-	known, err := config.Known()
+	known, err := w.keys.cfg.Known()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,7 @@ type instance struct {
 	stdout *outlet
 	stderr head
 	memory memory
-	files  *Tree // nil: none
+	files  *Tree      // nil: none
 	ended  chan error // gets one value
 }
 

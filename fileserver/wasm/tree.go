@@ -32,7 +32,7 @@ type Tree struct {
 	root, out *node
 	left      int64 // bytes that may still be written
 	nodes     int   // that may still be made
-	open      int   // that may still be opened
+	openable  int   // how many may still be opened
 	number    uint64
 	full      func() // is called where more is written than may be
 }
@@ -48,7 +48,7 @@ type node struct {
 // NewTree returns a tree that holds nothing, and of which most bytes may be written. Where it is not positive,
 // there is no [OutDir].
 func NewTree(most int64) *Tree {
-	t := &Tree{left: most, nodes: maxNodes, open: maxOpen, full: func() {}}
+	t := &Tree{left: most, nodes: maxNodes, openable: maxOpen, full: func() {}}
 	t.root = t.newNode(true, false)
 	if most > 0 {
 		t.out = t.newNode(true, true)
@@ -130,31 +130,37 @@ func (t *Tree) mount() wazero.FSConfig {
 	return config.WithSysFSMount(treeFS{Tree: t}, "/")
 }
 
+// place is where a path leads.
+type place struct {
+	parent, found *node // found: nil where nothing is there
+	last          string
+}
+
 // find returns what is at a path, and of what is not there the directory that it would be in and its name.
-func (t *Tree) find(name string) (parent, found *node, last string, errno sys.Errno) {
+func (t *Tree) find(name string) (at place, errno sys.Errno) {
 	if len(name) > maxPath {
-		return nil, nil, "", sys.ENAMETOOLONG
+		return at, sys.ENAMETOOLONG
 	}
-	parent, found = t.root, t.root
+	at = place{parent: t.root, found: t.root}
 	for part := range strings.SplitSeq(name, "/") {
 		switch {
 		case part == "" || part == ".":
 			continue
 		case part == "..":
-			return nil, nil, "", sys.EPERM
-		case found == nil:
-			return nil, nil, "", sys.ENOENT
-		case found.entries == nil:
-			return nil, nil, "", sys.ENOTDIR
+			return at, sys.EPERM
+		case at.found == nil:
+			return at, sys.ENOENT
+		case at.found.entries == nil:
+			return at, sys.ENOTDIR
 		}
-		parent, found, last = found, found.entries[part], part
+		at = place{parent: at.found, found: at.found.entries[part], last: part}
 	}
-	return parent, found, last, 0
+	return at, 0
 }
 
-// create makes a file or a directory.
-func (t *Tree) create(parent *node, name string, dir bool) (*node, sys.Errno) {
-	if !parent.writable {
+// create makes a file or a directory where nothing is.
+func (t *Tree) create(at place, dir bool) (*node, sys.Errno) {
+	if !at.parent.writable {
 		return nil, sys.EROFS
 	}
 	if t.nodes == 0 {
@@ -163,7 +169,7 @@ func (t *Tree) create(parent *node, name string, dir bool) (*node, sys.Errno) {
 	}
 	t.nodes--
 	made := t.newNode(dir, true)
-	parent.entries[name] = made
+	at.parent.entries[at.last] = made
 	return made, 0
 }
 

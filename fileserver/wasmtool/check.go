@@ -3,6 +3,7 @@ package wasmtool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"google.golang.org/protobuf/types/known/structpb"
@@ -32,20 +33,42 @@ func Check(ctx context.Context, folder string, reserved func(name string) bool) 
 	return s.Tools(), s.problems(), ctx.Err()
 }
 
-// RunOnce runs a program once as a tool of that name, under the walls that a gateway has it under. Of manifest, nil means
-// one that takes any arguments and no files.
-func RunOnce(ctx context.Context, name string, manifest, module []byte, files Workspace, arguments *structpb.Struct) (_ *sandgatev1.CallToolResponse, err error) {
+// Once is one call of a program that is in no folder.
+type Once struct {
+	// Name is the tool's, as the program is told it.
+	Name string
+	// Manifest is the text of one. Nil means one that takes any arguments and no files.
+	Manifest []byte
+	// Module is the program.
+	Module []byte
+	// Files are where its files come from and go to.
+	Files Workspace
+	// Arguments are those of the call.
+	Arguments *structpb.Struct
+}
+
+// Run runs a program once as a tool, under the walls that a gateway has it under. What is wrong with the manifest or
+// the arguments is said before anything is compiled.
+func (o *Once) Run(ctx context.Context) (_ *sandgatev1.CallToolResponse, err error) {
+	manifest := o.Manifest
 	if manifest == nil {
 		manifest = []byte(`{"description": "a program", "input_schema": {"type": "object", "additionalProperties": true}}`)
+	}
+	terms, err := parseManifest(manifest)
+	if err != nil {
+		return nil, fmt.Errorf("the manifest: %w", err)
+	}
+	if _, _, err := terms.prepare(o.Arguments); err != nil {
+		return nil, err
 	}
 	host, err := wasm.NewHost("")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
-	once, err := newTool(ctx, host, name, manifest, module)
+	once, err := newTool(ctx, host, o.Name, manifest, o.Module)
 	if err != nil {
 		return nil, err
 	}
-	return once.call(ctx, files, arguments)
+	return once.call(ctx, o.Files, o.Arguments)
 }

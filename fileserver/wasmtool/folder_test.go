@@ -95,7 +95,7 @@ func TestBadTools(t *testing.T) {
 	put(t, folder, "good.json", plain)
 	for name, content := range map[string]string{
 		"text.wasm": "#!/bin/sh\n", "empty.wasm": "", "torn.wasm": module[:len(module)/2], "nostart.wasm": header + memory,
-		"env.wasm": header + "\x01\x04\x01\x60\x00\x00" + "\x02\x0a\x01\x03env\x02go\x00\x00" + memory,
+		"env.wasm":  header + "\x01\x04\x01\x60\x00\x00" + "\x02\x0a\x01\x03env\x02go\x00\x00" + memory,
 		"much.wasm": module, "alone.wasm": module, "file_mine.wasm": module, "Big.wasm": module, "unknown.wasm": module, "schema.wasm": module,
 	} {
 		put(t, folder, name, content)
@@ -154,7 +154,7 @@ func TestBadTools(t *testing.T) {
 func TestFolders(t *testing.T) {
 	open, file := t.TempDir(), filepath.Join(t.TempDir(), "file")
 	put(t, filepath.Dir(file), "file", "")
-	if err := os.Chmod(open, 0o777); err != nil { //nolint:gosec // which is what it is about
+	if err := os.Chmod(open, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	full := t.TempDir()
@@ -238,8 +238,12 @@ func TestWatch(t *testing.T) {
 	}
 	put(t, folder, "one.wasm", hostileText(t))
 	put(t, folder, "one.json", plain)
-	for within := time.Now().Add(time.Minute); set.Tool("one") == nil; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(within) {
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for late := time.After(2 * time.Minute); set.Tool("one") == nil; {
+		select {
+		case <-look.C:
+		case <-late:
 			t.Fatal("it was not picked up")
 		}
 	}

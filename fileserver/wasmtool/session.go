@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -34,7 +35,7 @@ func (s session) Fetch(ctx context.Context, path string, most int64) ([]byte, er
 	within, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	var data bytes.Buffer
-	err := s.files.Download(within, &sandgatev1.DownloadRequest{SessionId: s.id, Path: path}, func(piece *sandgatev1.DownloadResponse) error {
+	err := s.files.Download(within, &sandgatev1.DownloadRequest{SessionId: s.id, Path: below(path)}, func(piece *sandgatev1.DownloadResponse) error {
 		if piece.GetTotalSize() > most {
 			return errFetched()
 		}
@@ -49,9 +50,12 @@ func (s session) Fetch(ctx context.Context, path string, most int64) ([]byte, er
 func (s session) Store(ctx context.Context, path string, data []byte) error {
 	within, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	_, err := s.files.Write(within, &sandgatev1.WriteRequest{SessionId: s.id, Path: path, Content: &sandgatev1.WriteRequest_Data{Data: data}})
+	_, err := s.files.Write(within, &sandgatev1.WriteRequest{SessionId: s.id, Path: below(path), Content: &sandgatev1.WriteRequest_Data{Data: data}})
 	return silent(ctx, within, err)
 }
+
+// below returns a path as guests take it, whose home is elsewhere in tests.
+func below(path string) string { return strings.TrimPrefix(path, home+"/") }
 
 // silent says so where it was the guest that was late.
 func silent(ctx, within context.Context, err error) error {

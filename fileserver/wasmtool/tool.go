@@ -78,17 +78,9 @@ func (t *tool) freeLocked() {
 // call runs the tool once, with files of a workspace, which may be nil where it takes none. What it did is a result;
 // an error says why it was not run, or why what it wrote was not stored.
 func (t *tool) call(ctx context.Context, files Workspace, given *structpb.Struct) (*sandgatev1.CallToolResponse, error) {
-	arguments := given.AsMap()
-	if err := t.check.Validate(arguments); err != nil {
-		return nil, refused("%s", guestrpc.Clip(err.Error(), 512))
-	}
-	paths, err := t.paths(arguments)
+	input, paths, err := t.prepare(given)
 	if err != nil {
 		return nil, err
-	}
-	input, err := json.Marshal(arguments)
-	if err != nil {
-		return nil, refused("%s", guestrpc.Clip(err.Error(), 512)) // NaN
 	}
 	tree, fetched, err := t.fetch(ctx, files, paths)
 	if err != nil {
@@ -114,6 +106,21 @@ func (t *tool) call(ctx context.Context, files Workspace, given *structpb.Struct
 		}
 	}
 	return r.response()
+}
+
+// prepare checks arguments, and returns them as the program gets them, and the files that they name.
+func (t *terms) prepare(given *structpb.Struct) (input []byte, paths []string, err error) {
+	arguments := given.AsMap()
+	if err := t.check.Validate(arguments); err != nil {
+		return nil, nil, refused("%s", guestrpc.Clip(err.Error(), 512))
+	}
+	if paths, err = t.paths(arguments); err != nil {
+		return nil, nil, err
+	}
+	if input, err = json.Marshal(arguments); err != nil {
+		return nil, nil, refused("%s", guestrpc.Clip(err.Error(), 512)) // NaN
+	}
+	return input, paths, nil
 }
 
 // fetch returns a tree with the files that a call names, and how many bytes they have.
@@ -237,10 +244,11 @@ func (r *result) store(ctx context.Context, files Workspace, written []wasm.File
 
 // response is the result as it is sent.
 func (r *result) response() (*sandgatev1.CallToolResponse, error) {
-	fields := map[string]any{"exit_code": float64(r.code), "problem": r.problem, "written": []any{}}
+	written := make([]any, 0, len(r.written))
 	for _, name := range r.written {
-		fields["written"] = append(fields["written"].([]any), name) //nolint:forcetypeassert // it is one line above
+		written = append(written, name)
 	}
+	fields := map[string]any{"exit_code": float64(r.code), "problem": r.problem, "written": written}
 	if r.tool.manifest.Output != OutputJSON {
 		fields["text"] = r.text
 	}

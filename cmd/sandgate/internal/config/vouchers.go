@@ -1,8 +1,10 @@
 package config
 
 import (
+	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/sandgate/sandgate/gateway/catalog"
 	"github.com/sandgate/sandgate/gateway/identity"
@@ -23,12 +25,31 @@ func Known() (identity.Known, error) {
 	return known, nil
 }
 
+// Known returns the same with the operator's own tools, by the names of the programs in their folder: a key may be
+// made before its tool is right. Without a folder that can be read there are none.
+func (c *Config) Known() (identity.Known, error) {
+	known, err := Known()
+	if err != nil || c.WasmTools == "" {
+		return known, err
+	}
+	files, err := os.ReadDir(c.WasmTools)
+	if err != nil {
+		return known, nil //nolint:nilerr // whoever opens the folder says so
+	}
+	for _, file := range files {
+		if name, ok := strings.CutSuffix(file.Name(), ".wasm"); ok {
+			known.Tools = append(known.Tools, name)
+		}
+	}
+	return known, nil
+}
+
 // checkVouchers says what is wrong with those who vouch for callers in place of keys.
 func checkVouchers(c *Config, add func(field, text string)) {
 	if len(c.OIDC)+len(c.ClientCerts) == 0 && c.ClientCAFile == "" {
 		return
 	}
-	known, err := Known()
+	known, err := c.Known()
 	if err != nil {
 		add("oidc", err.Error())
 		return
