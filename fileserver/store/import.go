@@ -213,10 +213,13 @@ func (u *unpacking) folder(header *tar.Header, rel string) error {
 	if err := u.view.change(func() error { return u.directory(rel) }); err != nil {
 		return err
 	}
-	u.res.Directories++
-	if rel != "" { // the directory itself is the caller's
-		u.folders[rel] = attributesOf(header)
+	if rel == "" { // the directory itself is the caller's
+		return nil
 	}
+	if _, known := u.folders[rel]; !known {
+		u.res.Directories++
+	}
+	u.folders[rel] = attributesOf(header)
 	return nil
 }
 
