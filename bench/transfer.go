@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"connectrpc.com/connect"
+
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
 
@@ -88,8 +90,12 @@ func measureTransfer(ctx context.Context, r *rig) (_ []row, err error) {
 	}, err
 }
 
-// upload sends a file of that size.
+// upload sends a file of that size, for which the one before makes room.
 func (s *session) upload(ctx context.Context, size int64) (time.Duration, error) {
+	_, err := s.files.Remove(ctx, &sandgatev1.RemoveRequest{SessionId: s.id, Path: "large"})
+	if err != nil && connect.CodeOf(err) != connect.CodeNotFound {
+		return 0, err
+	}
 	start := time.Now()
 	stream, err := s.files.Upload(ctx)
 	if err != nil {

@@ -26,7 +26,10 @@ func answer(handler http.Handler, req *http.Request, over func()) (*http.Respons
 		defer over()
 		defer cancel()
 		err := serve(handler, w, asked)
-		w.WriteHeader(http.StatusInternalServerError) // if nothing was said
+		if err == nil {
+			w.WriteHeader(http.StatusOK) // an empty answer, if nothing was said
+		}
+		w.WriteHeader(http.StatusInternalServerError)
 		_ = asked.Body.Close()                        // whoever writes it need not wait for a reader
 		_ = in.CloseWithError(err)                    // never fails; io.EOF for nil
 	}()

@@ -165,6 +165,10 @@ func (s *session) mustRun(command string) string {
 func TestFilesMoveIntoTheSandbox(t *testing.T) {
 	s := newRig(t).session()
 	s.write("notes/plan.txt", "one")
+	s.write("gone", "x")
+	if _, err := s.Remove(t.Context(), &sandgatev1.RemoveRequest{Path: "gone"}); err != nil { // an empty answer
+		t.Fatal(err)
+	}
 	s.write("big", strings.Repeat("0123456789abcdef", 1<<16))
 	if got := s.read("/home/user/notes/plan.txt"); got != "one" || s.count() != 0 {
 		t.Fatalf("%q, and %d sandboxes were made", got, s.count())
