@@ -22,16 +22,16 @@ var errLate = errors.New("it took too long")
 // time; they are counted, their names are checked and their content is passed on unread. Compressing, which is all
 // the rest, reads nothing that anybody wrote as a format.
 func (d *Documents) Archive(ctx context.Context, req *sandgatev1.ArchiveRequest) (*sandgatev1.ArchiveResponse, error) {
-	format, ok := formatOf(req.GetDestination())
-	if !ok {
-		return nil, guestrpc.NewError(connect.CodeInvalidArgument, errors.New("the name of the archive does not tell its format"), "ARCHIVE_FORMAT",
-			"End it in .zip, .tar, .tar.gz, .tgz, .tar.xz or .tar.zst.")
-	}
 	sb, leave, err := d.enter(ctx, req.GetSessionId())
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
+	format, ok := formatOf(req.GetDestination())
+	if !ok {
+		return nil, guestrpc.NewError(connect.CodeInvalidArgument, errors.New("the name of the archive does not tell its format"), "ARCHIVE_FORMAT",
+			"End it in .zip, .tar, .tar.gz, .tgz, .tar.xz or .tar.zst.")
+	}
 	within, cancel := context.WithTimeoutCause(ctx, archiveTimeout, errLate)
 	defer cancel()
 	res, err := d.files.archive(within, req, &packing{format: format, left: contentLimit(sb.Spec().Limits)})

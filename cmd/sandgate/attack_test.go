@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -96,7 +97,7 @@ func TestIDsOfOthers(t *testing.T) {
 				}
 				if n == 0 {
 					first = got
-				} else if id == hostileIDs()[0] && m.Name() != "CallTool" && strings.ReplaceAll(first.body, session, "ID") != strings.ReplaceAll(got.body, id, "ID") {
+				} else if id == hostileIDs()[0] && m.Name() != "CallTool" && alike(first.body, session) != alike(got.body, id) {
 					t.Errorf("%s.%s: another's %s\nnobody's %s", m.Name(), field.Name(), first.body, got.body)
 				}
 			}
@@ -106,6 +107,12 @@ func TestIDsOfOthers(t *testing.T) {
 		t.Errorf("the victim: %d %s", got.status, got.body)
 	}
 	checkLog(t, log.String(), victim, thief, session, own, "DROP TABLE", "etc/passwd")
+}
+
+// alike returns a reply without the id that was asked for, and without what differs between the thief's own
+// calls, which it may list: their ids and times.
+func alike(body, id string) string {
+	return regexp.MustCompile(`"(call_[a-z2-7]{26}|2\d{3}-[^"]*Z)"`).ReplaceAllString(strings.ReplaceAll(body, id, "ID"), `"OWN"`)
 }
 
 // TestLogsHoldNoSecrets has everything that is secret go through the gateway, into errors as well, and looks
