@@ -30,8 +30,8 @@ func answer(handler http.Handler, req *http.Request, over func()) (*http.Respons
 			w.WriteHeader(http.StatusOK) // an empty answer, if nothing was said
 		}
 		w.WriteHeader(http.StatusInternalServerError)
-		_ = asked.Body.Close()                        // whoever writes it need not wait for a reader
-		_ = in.CloseWithError(err)                    // never fails; io.EOF for nil
+		_ = asked.Body.Close()     // whoever writes it need not wait for a reader
+		_ = in.CloseWithError(err) // never fails; io.EOF for nil
 	}()
 	select {
 	case <-w.begun:
