@@ -9,9 +9,10 @@ import (
 
 	"connectrpc.com/connect"
 
-	"github.com/sandgate/sandgate/gateway/loopback"
+	"github.com/sandgate/sandgate/gateway/identity"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+	"github.com/sandgate/sandgate/sandbox/loopback"
 )
 
 // saying is a handler that says its name and what it was asked.
@@ -59,7 +60,7 @@ func TestMount(t *testing.T) {
 // are refused or served, and none waits for another.
 func TestMountMakesCalls(t *testing.T) {
 	g := newRig(t, func(o *Options) { o.MaxCalls = 1 })
-	tools := sandgatev1connect.NewToolServiceClient(&loopback.Client{Handler: g.server.Handler()}, "http://localhost")
+	tools := sandgatev1connect.NewToolServiceClient(&loopback.Client{Handler: g.server.Handler(), From: identity.Inside}, "http://localhost")
 	g.server.Mount("/tools", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		res, err := tools.ListTools(r.Context(), &sandgatev1.ListToolsRequest{})
 		_, _ = fmt.Fprintf(w, "%d tools, %v", len(res.GetTools()), connect.CodeOf(err))

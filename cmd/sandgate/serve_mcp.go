@@ -5,8 +5,8 @@ import (
 
 	"github.com/sandgate/sandgate/gateway/catalog"
 	"github.com/sandgate/sandgate/gateway/identity"
-	"github.com/sandgate/sandgate/gateway/loopback"
 	"github.com/sandgate/sandgate/gateway/mcp"
+	"github.com/sandgate/sandgate/sandbox/loopback"
 )
 
 // mcpPath is where MCP clients find the gateway.
@@ -19,7 +19,7 @@ func (g *gatewayParts) mountMCP() error {
 		return err
 	}
 	scopes := slices.DeleteFunc(known.Scopes(), func(scope string) bool { return scope == identity.ScopeOperator }) // no client of tools needs it
-	own := newClientOver(&loopback.Client{Handler: g.server.Handler()}, "http://localhost")
+	own := newClientOver(&loopback.Client{Handler: g.server.Handler(), From: identity.Inside}, "http://localhost")
 	facade, err := mcp.New(mcp.Options{
 		Tools: own.tools, Sessions: own.sessions,
 		Authenticate: g.server.Admit, Scopes: scopes, AuthorizationServers: g.keys.vouchers.issuers(),

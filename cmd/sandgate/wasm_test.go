@@ -25,10 +25,10 @@ import (
 	"github.com/sandgate/sandgate/gateway/audit"
 	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/journal"
-	"github.com/sandgate/sandgate/gateway/loopback"
 	"github.com/sandgate/sandgate/gateway/mcp"
 	"github.com/sandgate/sandgate/gateway/quota"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox/loopback"
 	"github.com/sandgate/sandgate/sandbox/sandboxtest"
 )
 
@@ -149,7 +149,7 @@ func newWiredTools(t *testing.T, folder string) (w *wired, own *client) {
 		t.Fatal(err)
 	}
 	return &wired{keys: keys, ledger: ledger, server: server, audit: chain, auditDir: auditDir},
-		newClientOver(&loopback.Client{Handler: server.Handler()}, "http://localhost")
+		newClientOver(&loopback.Client{Handler: server.Handler(), From: identity.Inside}, "http://localhost")
 }
 
 // asKey returns a context for calls with a key.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -362,5 +363,65 @@ func BenchmarkIdle(b *testing.B) {
 			}
 		}
 		b.StartTimer()
+	}
+}
+
+// TestEarlyRefusals sends much more than is taken: the refusal comes, and the session goes on.
+func TestEarlyRefusals(t *testing.T) {
+	s := newRig(t).session()
+	sent := 0
+	_, err := s.Import(t.Context(), func() (*sandgatev1.ImportRequest, error) {
+		sent++
+		if sent == 1 {
+			return &sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Header{Header: &sandgatev1.ImportHeader{}}}, nil
+		}
+		if sent > 1000 {
+			return nil, io.EOF
+		}
+		return &sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Data{Data: []byte(strings.Repeat("this is no archive ", 4000))}}, nil
+	})
+	if connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Errorf("%v", err)
+	}
+	sent = 0
+	_, err = s.Upload(t.Context(), func() (*sandgatev1.UploadRequest, error) {
+		sent++
+		if sent == 1 {
+			return &sandgatev1.UploadRequest{Part: &sandgatev1.UploadRequest_Header{Header: &sandgatev1.UploadHeader{Path: "a/b"}}}, nil
+		}
+		return &sandgatev1.UploadRequest{Part: &sandgatev1.UploadRequest_Data{Data: make([]byte, 1<<20)}}, nil // without end
+	})
+	if connect.CodeOf(err) != connect.CodeResourceExhausted {
+		t.Errorf("%v", err)
+	}
+	if got := s.mustRun("ls -A"); got != "" && got != "a\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestSlowReadersDoNotHoldUpTheMove has somebody take a file who takes no more of it.
+func TestSlowReadersDoNotHoldUpTheMove(t *testing.T) {
+	s := newRig(t).session()
+	s.write("big", strings.Repeat("0123456789abcdef", 1<<18))
+	begun, over := make(chan struct{}), make(chan error, 1)
+	moved := make(chan struct{})
+	go func() {
+		first := true
+		over <- s.Download(t.Context(), &sandgatev1.DownloadRequest{Path: "big"}, func(*sandgatev1.DownloadResponse) error {
+			if first {
+				first = false
+				close(begun)
+				<-moved
+			}
+			return nil
+		})
+	}()
+	<-begun
+	if got := s.mustRun("wc -c < big"); got != "4194304\n" {
+		t.Errorf("%q", got)
+	}
+	close(moved)
+	if err := <-over; connect.CodeOf(err) != connect.CodeUnavailable {
+		t.Errorf("the download ended with %v", err)
 	}
 }

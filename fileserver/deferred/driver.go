@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -66,7 +67,7 @@ func New(opts Options) (*Driver, error) {
 	if err := os.MkdirAll(opts.Folder, 0o700); err != nil {
 		return nil, fmt.Errorf("the folder of workspaces: %w", err)
 	}
-	_, handler := sandgatev1connect.NewFileServiceHandler(service{}, connect.WithReadMaxBytes(maxRequestBytes))
+	_, handler := sandgatev1connect.NewFileServiceHandler(service{}, connect.WithReadMaxBytes(maxRequestBytes), connect.WithRecover(opts.recovered))
 	return &Driver{opts: opts, handler: handler, disk: store.Disk{Folder: opts.Folder, Free: opts.KeepFree}}, nil
 }
 
@@ -97,4 +98,10 @@ func (d *Driver) open(id string, spec sandbox.Spec) (*box, error) {
 	}
 	b.local.handler, b.local.files = d.handler, files
 	return b, nil
+}
+
+// recovered is what the caller of a call that panicked is told. The log has the rest.
+func (o Options) recovered(_ context.Context, call connect.Spec, _ http.Header, value any) error {
+	o.Log.Error("a call about a session's files panicked", "call", call.Procedure, "panic", fmt.Sprint(value), "stack", string(debug.Stack()))
+	return connect.NewError(connect.CodeInternal, errors.New("the file server failed"))
 }

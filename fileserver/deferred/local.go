@@ -3,13 +3,24 @@ package deferred
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/sandgate/sandgate/fileserver/store"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/loopback"
 )
+
+// moveGrace is how long calls that run may hold up a move, so that nobody keeps a session from running by reading
+// slowly.
+const moveGrace = 2 * time.Second
+
+// errMoving ends the calls that do. They can be made again a moment later.
+var errMoving = fmt.Errorf("the files move into the session's sandbox: %w", sandbox.ErrUnavailable)
 
 // errMoved says that the files are in the real sandbox now.
 var errMoved = errors.New("the files have moved into the sandbox")
@@ -24,6 +35,19 @@ type local struct {
 	idle   chan struct{} // closed when there are none; nil: nobody waits for that. Guarded by mu
 	moving chan struct{} // closed when the move is over; nil: the files stay. Guarded by mu
 	moved  bool          // guarded by mu
+
+	calling context.Context         //nolint:containedctx // that of the calls, which ends when they are in the way; guarded by mu
+	expel   context.CancelCauseFunc // ends it; guarded by mu
+}
+
+// expelled returns a context that ends when the calls that run now are in the way of a move.
+func (l *local) expelled() context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.calling == nil {
+		l.calling, l.expel = context.WithCancelCause(context.Background())
+	}
+	return l.calling
 }
 
 // enter counts a call, after the end of a move that goes on. It returns errMoved when the files are gone.
@@ -57,7 +81,8 @@ func (l *local) exit() {
 	}
 }
 
-// stop lets no call begin and waits for those that run. Exactly one of resume and leave must follow.
+// stop lets no call begin and waits for those that run, and ends them after a while. Exactly one of resume and
+// leave must follow, but for an error.
 func (l *local) stop(ctx context.Context) error {
 	l.mu.Lock()
 	l.moving = make(chan struct{})
@@ -68,12 +93,28 @@ func (l *local) stop(ctx context.Context) error {
 	idle := make(chan struct{})
 	l.idle = idle
 	l.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		l.resume()
-		return context.Cause(ctx)
+	grace := time.NewTimer(moveGrace)
+	defer grace.Stop()
+	for {
+		select {
+		case <-idle:
+			return nil
+		case <-grace.C:
+			l.expelAll()
+		case <-ctx.Done():
+			l.resume()
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// expelAll ends the calls that run.
+func (l *local) expelAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.expel != nil {
+		l.expel(errMoving)
+		l.calling, l.expel = nil, nil
 	}
 }
 
@@ -104,7 +145,21 @@ func (l *local) roundTrip(req *http.Request) (*http.Response, error) {
 		l.exit()
 		over = func() {}
 	}
-	return answer(l.handler, req.WithContext(withFiles(req.Context(), l.files)), over)
+	ctx, cancel := context.WithCancelCause(req.Context())
+	stop := context.AfterFunc(l.expelled(), func() { cancel(errMoving) })
+	return l.answer(req.WithContext(ctx), func() {
+		stop()
+		over()
+	})
+}
+
+// answer has the store answer a request. over is called when it has done all it does.
+func (l *local) answer(req *http.Request, over func()) (*http.Response, error) {
+	client := loopback.Client{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer over()
+		l.handler.ServeHTTP(w, r.WithContext(withFiles(r.Context(), l.files)))
+	})}
+	return client.Do(req)
 }
 
 // export gives send the files as a tar archive, piece by piece. It is for whoever has stopped the calls.
@@ -124,5 +179,5 @@ func (l *local) export(ctx context.Context, send func([]byte) error) error {
 type direct struct{ *local }
 
 func (d direct) Do(req *http.Request) (*http.Response, error) {
-	return answer(d.handler, req.WithContext(withFiles(req.Context(), d.files)), func() {})
+	return d.answer(req, func() {})
 }

@@ -185,7 +185,7 @@ func (t *Tree) resize(n *node, size int64) sys.Errno {
 	}
 	t.left -= grown
 	if grown < 0 {
-		n.data = n.data[:size]
+		n.data = slices.Clone(n.data[:size]) // or the rest would be held, and count no more
 		return 0
 	}
 	from := len(n.data)

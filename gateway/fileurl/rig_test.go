@@ -24,12 +24,12 @@ import (
 	"github.com/sandgate/sandgate/gateway/audit"
 	"github.com/sandgate/sandgate/gateway/fileurl"
 	"github.com/sandgate/sandgate/gateway/identity"
-	"github.com/sandgate/sandgate/gateway/loopback"
 	"github.com/sandgate/sandgate/gateway/quota"
 	"github.com/sandgate/sandgate/gateway/store"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/loopback"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -96,7 +96,7 @@ func newRig(t *testing.T, change func(*gateway.Options)) *rig {
 	}
 	g.server, err = gateway.NewServer(options)
 	must(err)
-	g.api = &loopback.Client{Handler: g.server.Handler()}
+	g.api = &loopback.Client{Handler: g.server.Handler(), From: identity.Inside}
 	handler := fileurl.New(fileurl.Options{
 		Sealer: g.sealer, Authenticate: g.server.Admit, Logger: log,
 		Files: sandgatev1connect.NewFileServiceClient(g.api, "http://localhost", connect.WithAcceptCompression("gzip", nil, nil)),

@@ -18,11 +18,12 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/sandgate/sandgate/gateway"
-	"github.com/sandgate/sandgate/gateway/loopback"
+	"github.com/sandgate/sandgate/gateway/identity"
 	"github.com/sandgate/sandgate/gateway/store"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/loopback"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -155,7 +156,7 @@ func newRig(tb testing.TB, change func(*Options, *gateway.Options)) *rig {
 	registry := gateway.NewRegistry()
 	g.sessions.Register(registry)
 	g.register(registry)
-	client := &loopback.Client{}
+	client := &loopback.Client{From: identity.Inside}
 	opts := Options{
 		Tools:     sandgatev1connect.NewToolServiceClient(client, "http://localhost"),
 		Sessions:  sandgatev1connect.NewSessionServiceClient(client, "http://localhost"),

@@ -114,7 +114,10 @@ func (u *unpacking) run(ctx context.Context, body io.Reader) error {
 			return err
 		}
 	}
-	if _, err := io.CopyN(io.Discard, body, maxPadding); err != nil && !errors.Is(err, io.EOF) {
+	switch _, err := io.CopyN(io.Discard, body, maxPadding+1); {
+	case err == nil:
+		return fail(connect.CodeInvalidArgument, "BAD_ARCHIVE", "send one tar archive", "more than %d bytes come behind the archive's end", maxPadding)
+	case !errors.Is(err, io.EOF):
 		return err
 	}
 	return u.guest.user.do(ctx, u.setModes)

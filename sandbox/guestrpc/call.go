@@ -94,8 +94,8 @@ func (c *Call) Why(ctx, callCtx context.Context, err error) error {
 		return silent()
 	}
 	if errors.Is(err, sandbox.ErrUnavailable) { // it was to be made for this call
-		return NewError(connect.CodeUnavailable, errors.New("the session's sandbox could not be made"), "ENGINE_UNAVAILABLE",
-			"Nothing was run, and the session's files are where they were. Try again later.")
+		return NewError(connect.CodeUnavailable, errors.New("the session's sandbox is not there yet"), "ENGINE_UNAVAILABLE",
+			"Nothing was run, and the session's files are as they were. Try again.")
 	}
 	if answer := guestAnswer(err); answer != nil {
 		return answer

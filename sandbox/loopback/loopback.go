@@ -1,6 +1,6 @@
-// Package loopback lets code inside the gateway's process call it as any client does: a [Client]
-// hands requests to an http.Handler instead of a socket. What guards the API, such as keys, bounds
-// and the log, holds for such a call as for every other.
+// Package loopback lets code call a handler of its own process as any client does: a [Client] hands requests
+// to an http.Handler instead of a socket. What guards an API, such as keys, bounds and the log, holds for such
+// a call as for every other.
 package loopback
 
 import (
@@ -10,8 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
-
-	"github.com/sandgate/sandgate/gateway/identity"
 )
 
 // errPanic is what the caller gets of a handler that panicked. The value may hold anything, so it
@@ -25,6 +23,8 @@ type Client struct {
 	// Handler serves every request, each in a goroutine of its own that ends with the handler.
 	// What the handler writes waits until it is read, but for 64 KiB.
 	Handler http.Handler
+	// From is the remote address that the handler sees. Empty means none.
+	From string
 }
 
 // Do calls the handler and returns once it has settled its status. The response's body must be
@@ -45,7 +45,7 @@ func (c *Client) Do(r *http.Request) (*http.Response, error) {
 	go func() {
 		defer stop()
 		defer cancel(nil)
-		w.serve(c.Handler, received(ctx, r))
+		w.serve(c.Handler, received(ctx, r, c.From))
 	}()
 	select {
 	case <-w.settled:
@@ -66,12 +66,12 @@ func (c *Client) Do(r *http.Request) (*http.Response, error) {
 }
 
 // received returns the request as a server would have got it.
-func received(ctx context.Context, r *http.Request) *http.Request {
+func received(ctx context.Context, r *http.Request, from string) *http.Request {
 	in := r.WithContext(ctx)
 	in.Header = r.Header.Clone()
 	in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/2.0", 2, 0
 	in.RequestURI = r.URL.RequestURI()
-	in.RemoteAddr = identity.Inside
+	in.RemoteAddr = from
 	if in.Host == "" {
 		in.Host = r.URL.Host
 	}
