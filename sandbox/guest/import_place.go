@@ -26,13 +26,13 @@ func (u *unpacking) enter(name string) (directory, error) {
 	}
 	here := u.root
 	for part := range strings.SplitSeq(name, "/") {
-		below, err := here.open(part)
+		below, err := here.enterable(part)
 		if errors.Is(err, unix.ENOENT) {
 			if err = u.guest.room(u.path); err == nil {
 				err = unix.Mkdirat(int(here), part, 0o755)
 			}
 			if err == nil || errors.Is(err, unix.EEXIST) {
-				below, err = here.open(part)
+				below, err = here.enterable(part)
 			}
 		}
 		if here != u.root {
@@ -46,6 +46,19 @@ func (u *unpacking) enter(name string) (directory, error) {
 	u.at.close()
 	u.at, u.atP = here, name
 	return here, nil
+}
+
+// enterable opens a directory in this one, and no symbolic link to one: gVisor follows these when a directory is
+// asked for, whatever else is.
+func (d directory) enterable(name string) (directory, error) {
+	stat, err := d.statIn(name)
+	if err != nil {
+		return -1, err
+	}
+	if stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return -1, unix.ENOTDIR
+	}
+	return d.open(name)
 }
 
 // makeFolder makes a directory, or uses the one that is there.
