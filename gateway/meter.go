@@ -25,7 +25,7 @@ const (
 	quietWeight = 8192
 	busyWeight  = 512 // of all busy sandboxes of a tenant of weight 1
 	leastWeight = 16
-	busyFrom    = 4                // a sandbox is busy from this part of a processor on: a quarter
+	busyFrom    = 2                // a sandbox is busy from this part of a processor on: a half
 	busyFor     = 15 * time.Second // and for so long after, or whoever works in turns would be quiet in between
 )
 

@@ -84,7 +84,7 @@ func TestSharesOfTheBusy(t *testing.T) {
 			return b
 		}
 		loud := create("loud", span{0, time.Minute, 1})
-		turns := create("loud", span{0, time.Second, .5}, span{5 * time.Second, 6 * time.Second, .5}, span{10 * time.Second, 11 * time.Second, .5})
+		turns := create("loud", span{0, time.Second, .9}, span{5 * time.Second, 6 * time.Second, .9}, span{10 * time.Second, 11 * time.Second, .9})
 		idle := create("loud")
 		want := func(when string, b *meteredBox, weight int, aside bool) {
 			t.Helper()
