@@ -15,6 +15,10 @@ const (
 	meterEvery   = 500 * time.Millisecond // a tenant exceeds its limits by what its sandboxes use in this time
 	meterTimeout = 2 * time.Second        // for one look at one sandbox
 	meterAtOnce  = 4
+	// A look that takes long is one that the engine is asked for, as its host's files cannot be seen: it has
+	// other work, and is asked more seldom.
+	slowLook  = 5 * time.Millisecond
+	slowEvery = 2 * time.Second
 )
 
 // The weights of sandboxes where processors are short. One that has worked little gets what it wants at
@@ -32,10 +36,11 @@ const (
 // metered is what was seen of a session's use last.
 type metered struct {
 	mu    sync.Mutex
-	known bool          // it was seen; guarded by mu
+	known atomic.Bool   // it was seen; written with mu held
 	use   sandbox.Usage // guarded by mu
 	at    time.Time     // guarded by mu
 
+	slow   atomic.Bool      // the last look took long
 	share  sandbox.CPUShare // as the host was told; guarded by mu
 	worked time.Time        // when it took more than its part of a processor last; guarded by mu
 	busy   atomic.Bool      // that was lately
@@ -49,6 +54,7 @@ type busyness struct{ busy, quiet int }
 func (s *Sessions) meter() {
 	tick := time.NewTicker(meterEvery)
 	defer tick.Stop()
+	slowly := time.Now()
 	slots := make(chan struct{}, meterAtOnce)
 	for {
 		select {
@@ -56,20 +62,28 @@ func (s *Sessions) meter() {
 			return
 		case <-tick.C:
 		}
+		rests := time.Since(slowly) < slowEvery
+		if !rests {
+			slowly = time.Now()
+		}
 		var looks sync.WaitGroup
 		running := s.running()
 		quiet, of := 0, map[*quota.Account]busyness{}
 		for _, sess := range running {
 			ours := of[sess.account]
-			if sess.metered.busy.Load() {
+			switch {
+			case sess.metered.busy.Load():
 				ours.busy++
-			} else {
+			case sess.metered.known.Load(): // what has no sandbox yet needs no processor
 				ours.quiet++
 				quiet++
 			}
 			of[sess.account] = ours
 		}
 		for _, sess := range running {
+			if rests && sess.metered.slow.Load() {
+				continue
+			}
 			slots <- struct{}{}
 			looks.Go(func() {
 				defer func() { <-slots }()
@@ -92,12 +106,14 @@ func (sess *session) measure() {
 	defer cancel()
 	sess.metered.mu.Lock()
 	defer sess.metered.mu.Unlock()
+	start := time.Now()
 	use, err := meter.Usage(ctx)
+	sess.metered.slow.Store(time.Since(start) > slowLook)
 	if err != nil {
 		return
 	}
 	before, now := &sess.metered, time.Now()
-	if before.known {
+	if before.known.Load() {
 		if (use.CPU-before.use.CPU)*busyFrom > now.Sub(before.at) {
 			before.worked = now
 		}
@@ -105,7 +121,8 @@ func (sess *session) measure() {
 		sess.account.Charge(quota.CPU, (use.CPU - before.use.CPU).Milliseconds())
 		sess.account.Charge(quota.MemoryTime, (before.use.MemoryBytes+use.MemoryBytes)/2/sandbox.MiB*now.Sub(before.at).Milliseconds())
 	}
-	before.known, before.use, before.at = true, use, now
+	before.use, before.at = use, now
+	before.known.Store(true)
 }
 
 // measureLost charges a sandbox that is gone, and whose counters went with it, as if it had used all the
@@ -113,10 +130,10 @@ func (sess *session) measure() {
 func (sess *session) measureLost() {
 	sess.metered.mu.Lock()
 	defer sess.metered.mu.Unlock()
-	if sess.metered.known {
+	if sess.metered.known.Load() {
 		since := time.Since(sess.metered.at).Milliseconds()
 		sess.account.Charge(quota.CPU, since*int64(sess.spec.Limits.CPUMillis)/1000)
-		sess.metered.known = false
+		sess.metered.known.Store(false)
 	}
 }
 
@@ -134,7 +151,7 @@ func (sess *session) weigh(busy int, quietOthers bool) {
 	}
 	sess.metered.mu.Lock()
 	defer sess.metered.mu.Unlock()
-	if sess.metered.known && share != sess.metered.share && meter.SetCPUShare(share) == nil {
+	if sess.metered.known.Load() && share != sess.metered.share && meter.SetCPUShare(share) == nil {
 		sess.metered.share = share
 	}
 }

@@ -24,10 +24,9 @@ type box struct {
 	made   atomic.Pointer[sandbox.Sandbox] // nil until something runs
 
 	mu     sync.Mutex
-	making chan struct{}     // closed when the attempt to make one is over; nil: nobody tries. Guarded by mu
-	failed error             // how the last attempt ended; guarded by mu
-	share  *sandbox.CPUShare // what the host was to be told; guarded by mu
-	closed bool              // guarded by mu
+	making chan struct{} // closed when the attempt to make one is over; nil: nobody tries. Guarded by mu
+	failed error         // how the last attempt ended; guarded by mu
+	closed bool          // guarded by mu
 
 	done chan struct{}
 	once sync.Once
@@ -79,35 +78,39 @@ func (b *box) Close(ctx context.Context) error {
 	return errors.Join(err, b.removeFiles(ctx), os.RemoveAll(filepath.Join(b.driver.opts.Folder, b.id)))
 }
 
-// Usage returns what the real sandbox uses, nothing before there is one.
+// errNotMade is the error of what only a real sandbox can be asked.
+var errNotMade = errors.New("there is no sandbox yet")
+
+// Usage returns what the real sandbox uses. It fails while there is none: one from a pool has worked before, so
+// that nothing used until then would be the wrong thing to count from.
 func (b *box) Usage(ctx context.Context) (sandbox.Usage, error) {
+	meter, err := b.meter()
+	if err != nil {
+		return sandbox.Usage{}, err
+	}
+	return meter.Usage(ctx)
+}
+
+// SetCPUShare tells the host of the real sandbox.
+func (b *box) SetCPUShare(share sandbox.CPUShare) error {
+	meter, err := b.meter()
+	if err != nil {
+		return err
+	}
+	return meter.SetCPUShare(share)
+}
+
+// meter returns the real sandbox as one that can be measured.
+func (b *box) meter() (sandbox.Meter, error) {
 	made := b.made.Load()
 	if made == nil {
-		return sandbox.Usage{}, b.Err()
+		return nil, errNotMade
 	}
-	if meter, ok := (*made).(sandbox.Meter); ok {
-		return meter.Usage(ctx)
+	meter, ok := (*made).(sandbox.Meter)
+	if !ok {
+		return nil, errors.ErrUnsupported
 	}
-	return sandbox.Usage{}, errors.ErrUnsupported
-}
-
-// SetCPUShare tells the host, or will when there is a real sandbox.
-func (b *box) SetCPUShare(share sandbox.CPUShare) error {
-	b.mu.Lock()
-	b.share = &share
-	b.mu.Unlock()
-	if made := b.made.Load(); made != nil {
-		return tellShare(*made, share)
-	}
-	return nil
-}
-
-// tellShare tells the host the share of a real sandbox.
-func tellShare(made sandbox.Sandbox, share sandbox.CPUShare) error {
-	if meter, ok := made.(sandbox.Meter); ok {
-		return meter.SetCPUShare(share)
-	}
-	return errors.ErrUnsupported
+	return meter, nil
 }
 
 // roundTripper is a box as a transport.

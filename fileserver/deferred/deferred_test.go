@@ -176,8 +176,8 @@ func TestFilesMoveIntoTheSandbox(t *testing.T) {
 	}
 	if meter, ok := s.Sandbox.(sandbox.Meter); !ok {
 		t.Errorf("%T", s.Sandbox)
-	} else if use, err := meter.Usage(t.Context()); err != nil || use != (sandbox.Usage{}) {
-		t.Errorf("%+v, %v", use, err)
+	} else if _, err := meter.Usage(t.Context()); err == nil {
+		t.Error("what is not there uses something, from which a sandbox of a pool would be counted")
 	}
 	if got := s.mustRun("cat notes/plan.txt; wc -c < big; echo two > notes/more"); got != "one1048576\n" {
 		t.Errorf("%q", got)
@@ -328,6 +328,63 @@ func TestAnotherGatewayGoesOn(t *testing.T) {
 	}
 	left, err := os.ReadDir(r.folder)
 	if err != nil || len(left) != 2 {
+		t.Errorf("%v, %v", left, err)
+	}
+}
+
+// TestEngineIsAway is a start that cannot succeed: it must not cost anybody's files.
+func TestEngineIsAway(t *testing.T) {
+	r := newRig(t)
+	s := r.session()
+	s.write("f", "kept")
+	boxes, err := r.again().Reconcile(t.Context(), func(string) bool { return true }, func(func(string) bool) ([]sandbox.Sandbox, error) {
+		return nil, sandbox.ErrUnavailable
+	})
+	for _, box := range boxes { // as whoever cannot begin does
+		if err := box.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.read("f"); got != "kept" || !errors.Is(err, sandbox.ErrUnavailable) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestClosedWhileItIsMade closes a box whose sandbox is being made: none is left, whenever that comes.
+func TestClosedWhileItIsMade(t *testing.T) {
+	r := newRig(t)
+	begun, made := make(chan struct{}), make(chan sandbox.Sandbox, 1)
+	slow, err := deferred.New(deferred.Options{Folder: r.folder, Driver: sandbox.DriverFunc(func(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+		close(begun)
+		<-ctx.Done() // and yet it comes
+		one, err := r.make(context.WithoutCancel(ctx), spec)
+		made <- one
+		return one, err
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := slow.Create(t.Context(), sandbox.Spec{Template: "python", Runtime: "runc"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := r.sessionOf(box)
+	over := make(chan error, 1)
+	go func() {
+		_, err := s.run("true")
+		over <- err
+	}()
+	<-begun
+	if err := box.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if one := <-made; !errors.Is(one.Err(), sandbox.ErrClosed) {
+		t.Errorf("a sandbox is left: %v", one.Err())
+	}
+	if err := <-over; err == nil {
+		t.Error("something ran")
+	}
+	if left, err := os.ReadDir(r.folder); err != nil || len(left) != 0 {
 		t.Errorf("%v, %v", left, err)
 	}
 }

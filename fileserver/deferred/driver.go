@@ -84,7 +84,11 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if err := writeRecord(d.opts.Folder, id, record{Spec: spec}); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(filepath.Join(d.opts.Folder, id)))
 	}
-	return d.open(id, spec)
+	b, err := d.open(id, spec)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(filepath.Join(d.opts.Folder, id)))
+	}
+	return b, nil
 }
 
 // open returns the sandbox of a workspace.

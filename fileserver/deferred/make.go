@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 
 	"github.com/sandgate/sandgate/fileserver/store"
@@ -49,22 +48,37 @@ func (b *box) make(ctx context.Context) (sandbox.Sandbox, error) {
 	return nil, b.failed
 }
 
-// attempt makes the real sandbox.
+// attempt makes the real sandbox. The end of the box ends it, and leaves none behind.
 func (b *box) attempt(ctx context.Context, over chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, b.driver.opts.Timeout)
 	defer cancel()
+	go func() {
+		select {
+		case <-b.done:
+			cancel()
+		case <-over:
+		}
+	}()
 	made, err := b.move(ctx)
+	b.mu.Lock()
+	closed := b.closed
+	b.mu.Unlock()
+	if err == nil && closed { // before it could be seen
+		err = errors.Join(sandbox.ErrClosed, made.Close(context.WithoutCancel(ctx)))
+	}
+	b.settle(made, err)
+	close(over)
+}
+
+// settle notes how an attempt ended.
+func (b *box) settle(made sandbox.Sandbox, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.making, b.failed = nil, err
 	if err == nil {
 		b.made.Store(&made)
-		if b.share != nil {
-			_ = tellShare(made, *b.share) // the meter tells it again when it changes
-		}
 		go b.follow(made)
 	}
-	close(over)
 }
 
 // follow ends the box with its real sandbox.
@@ -119,18 +133,21 @@ func (b *box) hand(ctx context.Context, made sandbox.Sandbox) error {
 	if err != nil {
 		return fmt.Errorf("hand the files over: %w", err)
 	}
-	header := &sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Header{Header: &sandgatev1.ImportHeader{}}}
-	err = stream.Send(header)
-	if err == nil {
+	refused := stream.Send(&sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Header{Header: &sandgatev1.ImportHeader{}}})
+	if refused == nil {
 		err = b.local.export(ctx, func(piece []byte) error {
-			return stream.Send(&sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Data{Data: piece}})
+			refused = stream.Send(&sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Data{Data: piece}})
+			return refused
 		})
 	}
-	if err != nil && !errors.Is(err, io.EOF) { // which says that the guest has an answer
+	if err != nil && refused == nil { // what was sent is not all, and must not look as if it were
 		return fmt.Errorf("hand the files over: %w", err)
 	}
 	if _, err := stream.CloseAndReceive(); err != nil {
 		return fmt.Errorf("hand the files over: %w", err)
+	}
+	if refused != nil { // the guest claims to have all, and did not take it
+		return fmt.Errorf("hand the files over: %w", refused)
 	}
 	return nil
 }

@@ -15,7 +15,8 @@ import (
 // Reconcile settles what an earlier driver on the same folder has left, as that of an engine does: sandboxes for
 // whose id keep reports true go on, and all others are removed. Engine is the engine's own Reconcile, which is
 // asked to keep the real sandboxes of those that go on too. A sandbox whose real one is gone is gone with its files.
-// It is called once, before anything else.
+// Where the engine does not answer ([sandbox.ErrUnavailable]) no files are touched but those that nobody wants, and
+// what is returned is the engine's. It is called once, before anything else.
 func (d *Driver) Reconcile(
 	ctx context.Context, keep func(id string) bool, engine func(keep func(id string) bool) ([]sandbox.Sandbox, error),
 ) ([]sandbox.Sandbox, error) {
@@ -40,6 +41,10 @@ func (d *Driver) Reconcile(
 		}
 	}
 	made, err := engine(func(id string) bool { return owners[id] != nil || keep(id) })
+	if errors.Is(err, sandbox.ErrUnavailable) {
+		// Whoever cannot begin closes what he was given, and to close is to remove. The next one settles it.
+		return made, err
+	}
 	for _, one := range made {
 		if b := owners[one.ID()]; b != nil {
 			delete(owners, one.ID())
@@ -47,9 +52,6 @@ func (d *Driver) Reconcile(
 			one = b
 		}
 		boxes = append(boxes, one)
-	}
-	if errors.Is(err, sandbox.ErrUnavailable) {
-		return boxes, err // nobody knows what is there: the next one settles it
 	}
 	for _, b := range owners {
 		d.remove(ctx, b.id)
