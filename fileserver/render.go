@@ -64,6 +64,14 @@ func (r *Renderer) Add(message proto.Message) {
 		r.content = extractContent(res)
 	case *sandgatev1.PatchResponse:
 		r.content = patchContent(res)
+	case *sandgatev1.SaveWorkspaceResponse:
+		r.content = textContent(keptLine("Saved as", res.GetWorkspace()))
+	case *sandgatev1.CreateCheckpointResponse:
+		r.content = textContent(keptLine("Checkpoint", res.GetCheckpoint()))
+	case *sandgatev1.GetChangesResponse:
+		r.content = changesContent(res)
+	case *sandgatev1.UndoResponse:
+		r.content = undoContent(res)
 	}
 }
 

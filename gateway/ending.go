@@ -39,12 +39,14 @@ func (s *Sessions) endLocked(sess *session, reason string) {
 	sess.ending = true
 	close(sess.leave)
 	s.work.Go(func() {
+		s.saveLast(sess)
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		if sess.lost.Load() == nil && sess.sandbox != nil {
 			sess.measure() // what was used since the last look
 		}
 		sess.endErr = s.forget(ctx, sess)
+		s.letGo(sess)
 		sess.release()
 		s.mu.Lock()
 		defer s.mu.Unlock()

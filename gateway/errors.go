@@ -22,6 +22,8 @@ const (
 	ReasonToolNotFound      = "TOOL_NOT_FOUND"
 	ReasonCallIDUnsupported = "CALL_ID_UNSUPPORTED"
 	ReasonOverloaded        = "OVERLOADED"
+	ReasonWorkspaceInUse    = "WORKSPACE_IN_USE"
+	ReasonWorkspaceNotFound = "WORKSPACE_NOT_FOUND"
 	ReasonDraining          = "DRAINING"
 	ReasonHostRefused       = "HOST_REFUSED"
 	ReasonOriginRefused     = "ORIGIN_REFUSED"

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sandgate/sandgate/gateway/audit"
 	"github.com/sandgate/sandgate/gateway/failpoint"
+	"github.com/sandgate/sandgate/gateway/quota"
 	"github.com/sandgate/sandgate/sandbox"
 )
 
@@ -29,43 +30,56 @@ type lease struct {
 	lifetime time.Duration
 }
 
+// wish says what session somebody wants.
+type wish struct {
+	tenant    string
+	spec      sandbox.Spec
+	lease     lease
+	metadata  map[string]string
+	workspace string // that its files begin with; empty: with none
+	keeping   keeping
+}
+
 // create makes a session. When it returns one, the session survives a crash of the gateway.
-func (s *Sessions) create(ctx context.Context, tenant string, spec sandbox.Spec, lease lease, metadata map[string]string) (*session, error) {
+func (s *Sessions) create(ctx context.Context, want wish) (*session, error) {
 	if s.opts.Allow != nil {
-		if err := s.opts.Allow(tenant); err != nil {
+		if err := s.opts.Allow(want.tenant); err != nil {
 			return nil, err
 		}
 	}
-	account, err := s.reserve(tenant, spec.Limits)
+	id := newSessionID()
+	if err := s.claim(want.tenant, id, want.keeping.Workspace); err != nil {
+		return nil, err
+	}
+	sess, err := s.begin(ctx, id, want)
+	if err != nil {
+		s.disclaim(want.tenant, id, want.keeping.Workspace)
+	}
+	return sess, err
+}
+
+// begin makes the sandbox of a session, and the session.
+func (s *Sessions) begin(ctx context.Context, id string, want wish) (*session, error) {
+	account, err := s.reserve(want.tenant, want.spec.Limits)
 	if err != nil {
 		return nil, err
 	}
 	defer s.work.Done()
-	box, err := s.makeSandbox(ctx, spec)
+	box, err := s.makeSandbox(ctx, want.spec)
+	if err == nil {
+		if err = s.fill(ctx, box, want); err != nil {
+			s.closeUnused(box)
+		}
+	}
 	if err != nil {
-		s.unreserve(tenant)
-		release(account, spec.Limits)
+		s.unreserve(want.tenant)
+		release(account, want.spec.Limits)
 		return nil, err
 	}
 	failpoint.Reach(failpoint.SessionTaken)
-	now := time.Now()
-	sess := &session{
-		id:         newSessionID(),
-		tenant:     tenant,
-		sandboxID:  box.ID(),
-		sandbox:    box,
-		spec:       spec,
-		metadata:   maps.Clone(metadata),
-		created:    now,
-		hardExpiry: now.Add(lease.lifetime),
-		account:    account,
-		leave:      make(chan struct{}),
-		ended:      make(chan struct{}),
-	}
-	sess.idleTimeout.Store(int64(lease.idle))
-	sess.renewed.Store(int64(now.Sub(s.base)))
+	sess := s.newSession(id, want, box, account)
 	if err := s.persist(ctx, sess); err != nil {
-		s.unreserve(tenant)
+		s.unreserve(want.tenant)
 		s.discard(sess)
 		sess.release()
 		return nil, stateUnavailable(ctx,
@@ -78,6 +92,40 @@ func (s *Sessions) create(ctx context.Context, tenant string, spec sandbox.Spec,
 	}
 	s.nudge()
 	return sess, nil
+}
+
+// newSession returns a session that nobody knows yet.
+func (s *Sessions) newSession(id string, want wish, box sandbox.Sandbox, account *quota.Account) *session {
+	now := time.Now()
+	sess := &session{
+		id:         id,
+		tenant:     want.tenant,
+		sandboxID:  box.ID(),
+		sandbox:    box,
+		spec:       want.spec,
+		metadata:   maps.Clone(want.metadata),
+		created:    now,
+		hardExpiry: now.Add(want.lease.lifetime),
+		keeping:    want.keeping,
+		account:    account,
+		leave:      make(chan struct{}),
+		ended:      make(chan struct{}),
+	}
+	sess.idleTimeout.Store(int64(want.lease.idle))
+	sess.renewed.Store(int64(now.Sub(s.base)))
+	if name := want.keeping.Workspace; name != "" && name == want.workspace {
+		s.noteSaved(sess)
+	}
+	return sess
+}
+
+// closeUnused closes a sandbox that no session has.
+func (s *Sessions) closeUnused(box sandbox.Sandbox) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := box.Close(ctx); err != nil {
+		s.opts.Logger.Error("cannot close a sandbox", "sandbox", box.ID(), "err", err)
+	}
 }
 
 // makeSandbox asks the driver for a sandbox and maps its errors.
@@ -132,7 +180,7 @@ func (s *Sessions) watch(sess *session) {
 		return
 	case <-sess.sandbox.Done():
 	}
-	s.lose(sess, causeOfLoss(sess.sandbox.Err()), endOf(sess.sandbox))
+	s.lose(sess, causeOfLoss(sess.sandbox.Err()), sess.withSaved(endOf(sess.sandbox)))
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if err := sess.sandbox.Close(ctx); err != nil {

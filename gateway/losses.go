@@ -48,6 +48,7 @@ func (s *Sessions) lose(sess *session, cause, reason string) {
 		return
 	}
 	sess.measureLost()
+	s.letGo(sess)
 	sess.release() // nothing is left of it but what its tenant is told
 	s.losses.WithLabelValues(cause).Inc()
 	s.note(audit.SessionLost, sess, "", cause)

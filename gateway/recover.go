@@ -63,6 +63,7 @@ func (s *Sessions) Recover(ctx context.Context, reconcile func(keep func(sandbox
 func (s *Sessions) resume(all []*session) {
 	for _, sess := range all {
 		sess.account = s.opts.Accounts.Account(sess.tenant)
+		s.noteSaved(sess)
 		if sess.lost.Load() == nil {
 			hold(sess.account, sess.spec.Limits) // it is there, whatever the limits are now
 		} else {
@@ -72,11 +73,22 @@ func (s *Sessions) resume(all []*session) {
 		s.all[sess.owned()] = sess
 		s.mu.Unlock()
 		if sess.sandbox == nil {
-			s.lose(sess, lostRestart, goneReason)
+			s.lose(sess, lostRestart, sess.withSaved(goneReason))
 			continue
+		}
+		if err := s.claim(sess.tenant, sess.id, sess.keeping.Workspace); err != nil {
+			s.opts.Logger.Error("two sessions are to be saved as one workspace", "session", shown(sess.id), "workspace", sess.keeping.Workspace)
 		}
 		s.renew(sess)
 		s.work.Go(func() { s.watch(sess) })
+	}
+	if s.opts.Workspaces != nil {
+		s.opts.Workspaces.Settle(func(tenant, session string) bool {
+			s.mu.RLock()
+			defer s.mu.RUnlock()
+			sess := s.all[owned{tenant, session}]
+			return sess != nil && sess.lost.Load() == nil
+		})
 	}
 	s.nudge()
 }

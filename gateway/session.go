@@ -39,6 +39,9 @@ type session struct {
 	dirty       atomic.Bool            // the store holds an older lease
 	lost        atomic.Pointer[string] // why the sandbox died; nil while it lives
 
+	keeping keeping
+	saves   saves
+
 	account  *quota.Account // of its tenant
 	metered  metered
 	released atomic.Bool // it no longer counts for the account
@@ -97,7 +100,7 @@ func (sess *session) lostBecause() *string {
 	}
 	select {
 	case <-sess.sandbox.Done():
-		reason := endOf(sess.sandbox)
+		reason := sess.withSaved(endOf(sess.sandbox))
 		return &reason
 	default:
 		return nil
@@ -135,6 +138,10 @@ func (s *Sessions) describe(sess *session) *sandgatev1.Session {
 		HardExpiresAt: timestamppb.New(sess.hardExpiry),
 		IdleTimeout:   durationpb.New(time.Duration(sess.idleTimeout.Load())),
 		Runtime:       sess.spec.Runtime,
+		Workspace:     sess.keeping.Workspace,
+	}
+	if at := sess.savedAt(); !at.IsZero() {
+		out.SavedAt = timestamppb.New(at)
 	}
 	if reason := sess.lost.Load(); reason != nil {
 		out.State = sandgatev1.SessionState_SESSION_STATE_LOST
@@ -143,9 +150,15 @@ func (s *Sessions) describe(sess *session) *sandgatev1.Session {
 	return out
 }
 
+// kept is what a session is made from, as the store keeps it.
+type kept struct {
+	sandbox.Spec
+	keeping
+}
+
 // row returns a session as the store keeps it.
 func (s *Sessions) row(sess *session) (store.Session, error) {
-	spec, err := json.Marshal(sess.spec)
+	spec, err := json.Marshal(kept{sess.spec, sess.keeping})
 	if err != nil {
 		return store.Session{}, fmt.Errorf("write a session's spec: %w", err)
 	}
@@ -181,9 +194,11 @@ func (s *Sessions) fromRow(row store.Session, now time.Time) (*session, error) {
 		leave:      make(chan struct{}),
 		ended:      make(chan struct{}),
 	}
-	if err := json.Unmarshal(row.Spec, &sess.spec); err != nil {
+	var what kept
+	if err := json.Unmarshal(row.Spec, &what); err != nil {
 		return nil, fmt.Errorf("read the spec of session %s: %w", shown(row.ID), err)
 	}
+	sess.spec, sess.keeping = what.Spec, what.keeping
 	sess.idleTimeout.Store(int64(row.IdleTimeout))
 	unused := min(row.IdleExpiresAt.Sub(now), row.IdleTimeout)
 	sess.renewed.Store(int64(now.Add(unused - row.IdleTimeout).Sub(s.base)))

@@ -43,6 +43,9 @@ func (s *Sessions) createSession(ctx context.Context, req *sandgatev1.CreateSess
 	if err := checkMetadata(req.GetMetadata()); err != nil {
 		return nil, err
 	}
+	if err := s.mayPersist(caller, req); err != nil {
+		return nil, err
+	}
 	lease := lease{idle: s.opts.IdleTimeout, lifetime: s.opts.MaxLifetime}
 	if req.GetIdleTimeout() != nil {
 		lease.idle = req.GetIdleTimeout().AsDuration()
@@ -50,7 +53,11 @@ func (s *Sessions) createSession(ctx context.Context, req *sandgatev1.CreateSess
 	if req.GetMaxLifetime() != nil {
 		lease.lifetime = req.GetMaxLifetime().AsDuration()
 	}
-	sess, err := s.create(ctx, caller.Tenant, spec, lease, req.GetMetadata())
+	want := wish{tenant: caller.Tenant, spec: spec, lease: lease, metadata: req.GetMetadata(), workspace: req.GetWorkspace()}
+	if req.GetPersist() {
+		want.keeping.Workspace = req.GetWorkspace()
+	}
+	sess, err := s.create(ctx, want)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +111,9 @@ func (s *Sessions) extend(p *identity.Principal, req *sandgatev1.ExtendSessionRe
 }
 
 func (s *Sessions) deleteSession(ctx context.Context, req *sandgatev1.DeleteSessionRequest) (*sandgatev1.DeleteSessionResponse, error) {
+	if err := s.saveBefore(ctx, req); err != nil {
+		return nil, err
+	}
 	sess, err := s.end(principalOf(ctx), req.GetSessionId())
 	if err != nil {
 		return nil, err
@@ -117,4 +127,22 @@ func (s *Sessions) deleteSession(ctx context.Context, req *sandgatev1.DeleteSess
 	case <-ctx.Done():
 		return nil, ctx.Err() // the session ends all the same
 	}
+}
+
+// saveBefore saves the files of a session that is about to be deleted, where they are to persist. The session goes on
+// where that fails.
+func (s *Sessions) saveBefore(ctx context.Context, req *sandgatev1.DeleteSessionRequest) error {
+	s.mu.RLock()
+	sess := s.find(principalOf(ctx), req.GetSessionId())
+	s.mu.RUnlock()
+	if sess == nil || sess.keeping.Workspace == "" {
+		return nil
+	}
+	if !req.GetDiscard() && sess.sandbox != nil && sess.lostBecause() == nil {
+		if err := s.save(ctx, sess); err != nil && sess.lostBecause() == nil {
+			return err
+		}
+	}
+	sess.saves.done.Store(true)
+	return nil
 }

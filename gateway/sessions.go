@@ -63,6 +63,8 @@ type SessionOptions struct {
 	MaxLifetime time.Duration
 	// CreateTimeout bounds the making of one sandbox. Zero means 2 min.
 	CreateTimeout time.Duration
+	// Workspaces keep files of sessions beyond their end. Nil: no session can ask for that.
+	Workspaces Workspaces
 	// Audit keeps a record of sessions. Nil: nothing is kept.
 	Audit Auditor
 	// Logger gets what no caller is told. Nil means slog.Default.
@@ -79,6 +81,7 @@ type Sessions struct {
 	mu      sync.RWMutex
 	all     map[owned]*session // guarded by mu
 	pending map[string]int     // sessions being made, by tenant; guarded by mu
+	keepers map[owned]string   // which session saves its files under a name, by the name; guarded by mu
 	closed  bool               // guarded by mu
 	// unforgotten are sessions that have ended and are still in the store. Guarded by mu.
 	unforgotten []string
@@ -124,6 +127,7 @@ func NewSessions(opts SessionOptions) (*Sessions, error) {
 		base: time.Now(),
 		all:  make(map[owned]*session),
 
+		keepers: make(map[owned]string),
 		pending: make(map[string]int),
 		wake:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),
@@ -135,6 +139,9 @@ func NewSessions(opts SessionOptions) (*Sessions, error) {
 	}
 	s.work.Go(s.keep)
 	s.work.Go(s.meter)
+	if opts.Workspaces != nil {
+		s.work.Go(s.saveUsed)
+	}
 	return s, nil
 }
 

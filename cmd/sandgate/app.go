@@ -125,7 +125,7 @@ func (a *app) rootCommand() *cobra.Command {
 		&cobra.Group{ID: groupRun, Title: "Running a gateway:"},
 	)
 	root.AddCommand(
-		a.pyCommand(), a.shCommand(), a.cpCommand(), a.urlCommand(), a.sessionCommand(), a.toolsCommand(), a.callCommand(), a.callsCommand(),
+		a.pyCommand(), a.shCommand(), a.cpCommand(), a.urlCommand(), a.sessionCommand(), a.workspaceCommand(), a.toolsCommand(), a.callCommand(), a.callsCommand(),
 		a.openAPICommand(), a.mcpCommand(), a.whoAmICommand(), a.tokenCommand(), a.usageCommand(), a.topCommand(),
 		a.serveCommand(), a.keyCommand(), a.tenantCommand(), a.auditCommand(), a.wasmCommand(), a.doctorCommand(), a.healthCommand(),
 		a.configCommand(), a.versionCommand(),

@@ -21,15 +21,16 @@ const silence = 30 * time.Second
 
 // client speaks to one gateway. It may be used by any number of goroutines.
 type client struct {
-	sessions  sandgatev1connect.SessionServiceClient
-	identity  sandgatev1connect.IdentityServiceClient
-	usage     sandgatev1connect.UsageServiceClient
-	tools     sandgatev1connect.ToolServiceClient
-	python    sandgatev1connect.PythonServiceClient
-	processes sandgatev1connect.ProcessServiceClient
-	files     sandgatev1connect.FileServiceClient
-	calls     sandgatev1connect.CallServiceClient
-	operator  sandgatev1connect.OperatorServiceClient
+	sessions   sandgatev1connect.SessionServiceClient
+	identity   sandgatev1connect.IdentityServiceClient
+	usage      sandgatev1connect.UsageServiceClient
+	tools      sandgatev1connect.ToolServiceClient
+	python     sandgatev1connect.PythonServiceClient
+	processes  sandgatev1connect.ProcessServiceClient
+	files      sandgatev1connect.FileServiceClient
+	workspaces sandgatev1connect.WorkspaceServiceClient
+	calls      sandgatev1connect.CallServiceClient
+	operator   sandgatev1connect.OperatorServiceClient
 }
 
 // client returns a client of the gateway that the command line or the environment names. Nothing
@@ -101,15 +102,16 @@ func newClientOver(httpClient connect.HTTPClient, base string) *client {
 		connect.WithInterceptors(messageGuard{}),
 	)
 	return &client{
-		sessions:  sandgatev1connect.NewSessionServiceClient(httpClient, base, options),
-		identity:  sandgatev1connect.NewIdentityServiceClient(httpClient, base, options),
-		usage:     sandgatev1connect.NewUsageServiceClient(httpClient, base, options),
-		tools:     sandgatev1connect.NewToolServiceClient(httpClient, base, options),
-		python:    sandgatev1connect.NewPythonServiceClient(httpClient, base, options),
-		processes: sandgatev1connect.NewProcessServiceClient(httpClient, base, options),
-		files:     sandgatev1connect.NewFileServiceClient(httpClient, base, options),
-		calls:     sandgatev1connect.NewCallServiceClient(httpClient, base, options),
-		operator:  sandgatev1connect.NewOperatorServiceClient(httpClient, base, options),
+		sessions:   sandgatev1connect.NewSessionServiceClient(httpClient, base, options),
+		identity:   sandgatev1connect.NewIdentityServiceClient(httpClient, base, options),
+		usage:      sandgatev1connect.NewUsageServiceClient(httpClient, base, options),
+		tools:      sandgatev1connect.NewToolServiceClient(httpClient, base, options),
+		python:     sandgatev1connect.NewPythonServiceClient(httpClient, base, options),
+		processes:  sandgatev1connect.NewProcessServiceClient(httpClient, base, options),
+		files:      sandgatev1connect.NewFileServiceClient(httpClient, base, options),
+		workspaces: sandgatev1connect.NewWorkspaceServiceClient(httpClient, base, options),
+		calls:      sandgatev1connect.NewCallServiceClient(httpClient, base, options),
+		operator:   sandgatev1connect.NewOperatorServiceClient(httpClient, base, options),
 	}
 }
 

@@ -79,7 +79,7 @@ func scrape(t *testing.T) map[string]map[string]bool {
 	cfg := config.Default(os.LookupEnv)
 	cfg.TLSCert, cfg.TLSKey = writeCertificate(t)
 	g := joinWithoutEngine(t, &cfg)
-	registry, err := newRegistry(g.sessions, g.keys, g.calls, g.ledger, readers(t, g.sessions))
+	registry, err := newRegistry(g.sessions, g.keys, g.calls, g.ledger, shelves{readers(t, g.sessions), copies(t, g.ledger)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
+	"github.com/sandgate/sandgate/fileserver/snapshot"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/gateway/journal"
 	"github.com/sandgate/sandgate/gateway/quota"
@@ -19,23 +20,24 @@ import (
 
 // gatewayParts is a gateway with everything that it stands on.
 type gatewayParts struct {
-	cfg      *config.Config
-	log      *slog.Logger
-	tracer   trace.Tracer // nil: no spans are made
-	runtime  string
-	state    *stateDir
-	keys     *keyParts
-	ledger   *quota.Ledger
-	sharing  atomic.Pointer[sharing]
-	audit    gateway.Auditor // nil: nothing is kept
-	calls    *journal.Journal
-	driver   *docker.Driver
-	sessions *gateway.Sessions
-	server   *gateway.Server
-	listener net.Listener
-	pool     atomic.Pointer[sandbox.Pool] // nil until the sandboxes of an earlier gateway are settled
-	filled   atomic.Bool                  // the pool was full once, or there are sessions to be served without it
-	undo     teardown
+	cfg       *config.Config
+	log       *slog.Logger
+	tracer    trace.Tracer // nil: no spans are made
+	runtime   string
+	state     *stateDir
+	keys      *keyParts
+	ledger    *quota.Ledger
+	sharing   atomic.Pointer[sharing]
+	audit     gateway.Auditor // nil: nothing is kept
+	calls     *journal.Journal
+	driver    *docker.Driver
+	sessions  *gateway.Sessions
+	snapshots *snapshot.Store
+	server    *gateway.Server
+	listener  net.Listener
+	pool      atomic.Pointer[sandbox.Pool] // nil until the sandboxes of an earlier gateway are settled
+	filled    atomic.Bool                  // the pool was full once, or there are sessions to be served without it
+	undo      teardown
 
 	metricsListener net.Listener // nil: the metrics have none of their own
 	measured        *gateway.MeasuredDriver

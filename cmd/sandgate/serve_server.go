@@ -24,7 +24,7 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 	failpoint.Reach(failpoint.StartJournal)
 	documents := fileserver.NewDocuments(fileserver.New(g.sessions), filepath.Join(g.cfg.StateDir, wasmFolder))
 	g.undo.add("close the readers of documents", func(context.Context) error { return documents.Close() })
-	registry, err := newRegistry(g.sessions, g.keys, g.calls, g.ledger, documents)
+	registry, err := newRegistry(g.sessions, g.keys, g.calls, g.ledger, shelves{documents, g.snapshots})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sandgate/sandgate/fileserver/deferred"
+	"github.com/sandgate/sandgate/fileserver/snapshot"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/docker"
@@ -22,6 +23,12 @@ func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	g.snapshots, err = snapshot.New(snapshot.Options{
+		Folder: filepath.Join(g.state.path, "snapshots"), Room: gateway.NewRoom(g.ledger), KeepFree: minFreeBesidesFiles, Log: g.log,
+	})
+	if err != nil {
+		return err
+	}
 	g.sessions, err = gateway.NewSessions(gateway.SessionOptions{
 		Driver: sandbox.DriverFunc(func(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
 			if spec.Deferred {
@@ -30,6 +37,7 @@ func (g *gatewayParts) openSessions(ctx context.Context) (err error) {
 			return g.make(ctx, spec)
 		}),
 		Store:       g.keys.db,
+		Workspaces:  g.snapshots,
 		Accounts:    g.ledger,
 		Shared:      g.shared,
 		Allow:       g.mayCreate,

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sandgate/sandgate/fileserver"
+	"github.com/sandgate/sandgate/fileserver/snapshot"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/gateway/journal"
 	"github.com/sandgate/sandgate/gateway/quota"
@@ -12,10 +13,16 @@ import (
 	"github.com/sandgate/sandgate/pyrunner"
 )
 
+// shelves are what reads and keeps files besides the sessions themselves.
+type shelves struct {
+	documents *fileserver.Documents
+	snapshots *snapshot.Store
+}
+
 // newRegistry returns every service of the API, ready to be served. It fails when an RPC of the
 // API is registered by nobody, or wrongly.
 func newRegistry(
-	sessions *gateway.Sessions, keys *keyParts, calls *journal.Journal, ledger *quota.Ledger, documents *fileserver.Documents,
+	sessions *gateway.Sessions, keys *keyParts, calls *journal.Journal, ledger *quota.Ledger, shelves shelves,
 ) (*gateway.Registry, error) {
 	registry := gateway.NewRegistry()
 	sessions.Register(registry)
@@ -28,7 +35,8 @@ func newRegistry(
 	files := fileserver.New(sessions)
 	registerFiles(registry, files)
 	gateway.RegisterFileURLs(registry, keys.gate, sessions, files, keys.urls)
-	registerDocuments(registry, documents)
+	registerDocuments(registry, shelves.documents)
+	registerWorkspaces(registry, snapshot.NewService(shelves.snapshots, sessions))
 	if err := registry.Err(); err != nil {
 		return nil, fmt.Errorf("register the services: %w", err)
 	}
@@ -101,5 +109,18 @@ func registerDocuments(r *gateway.Registry, documents *fileserver.Documents) {
 	for _, tool := range []string{"file_read_document", "file_archive", "file_extract"} {
 		r.Render(tool, func() gateway.Renderer { return fileserver.NewRenderer() })
 		r.Resumable(tool)
+	}
+}
+
+func registerWorkspaces(r *gateway.Registry, workspaces *snapshot.Service) {
+	gateway.Unary(r, sandgatev1connect.WorkspaceServiceSaveWorkspaceProcedure, workspaces.SaveWorkspace)
+	gateway.Unary(r, sandgatev1connect.WorkspaceServiceListWorkspacesProcedure, workspaces.ListWorkspaces)
+	gateway.Unary(r, sandgatev1connect.WorkspaceServiceDeleteWorkspaceProcedure, workspaces.DeleteWorkspace)
+	gateway.Unary(r, sandgatev1connect.WorkspaceServiceCreateCheckpointProcedure, workspaces.CreateCheckpoint)
+	gateway.Unary(r, sandgatev1connect.WorkspaceServiceListCheckpointsProcedure, workspaces.ListCheckpoints)
+	gateway.Unary(r, sandgatev1connect.WorkspaceServiceGetChangesProcedure, workspaces.GetChanges)
+	gateway.Unary(r, sandgatev1connect.WorkspaceServiceUndoProcedure, workspaces.Undo)
+	for _, tool := range []string{"workspace_save", "workspace_checkpoint", "workspace_changes", "workspace_undo"} {
+		r.Render(tool, func() gateway.Renderer { return fileserver.NewRenderer() })
 	}
 }

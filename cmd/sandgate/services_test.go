@@ -14,6 +14,7 @@ import (
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	"github.com/sandgate/sandgate/fileserver"
+	"github.com/sandgate/sandgate/fileserver/snapshot"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/gateway/journal"
 	"github.com/sandgate/sandgate/gateway/quota"
@@ -49,7 +50,7 @@ func TestEveryRPCIsServed(t *testing.T) {
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
 	calls := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { _ = calls.Drain(context.Background()) })
-	registry, err := newRegistry(sessions, keys, calls, ledger, readers(t, sessions))
+	registry, err := newRegistry(sessions, keys, calls, ledger, shelves{readers(t, sessions), copies(t, ledger)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,4 +93,14 @@ func readers(t *testing.T, sessions *gateway.Sessions) *fileserver.Documents {
 		}
 	})
 	return documents
+}
+
+// copies returns what keeps the files of sessions, in a folder of its own.
+func copies(t *testing.T, ledger *quota.Ledger) *snapshot.Store {
+	t.Helper()
+	store, err := snapshot.New(snapshot.Options{Folder: t.TempDir(), Room: gateway.NewRoom(ledger)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
 }

@@ -45,6 +45,8 @@ type sessionWish struct {
 	processes, files       int32
 	idle, lifetime         string
 	labels                 map[string]string
+	from                   string
+	persist                bool
 	deferred, asJSON       bool
 }
 
@@ -85,6 +87,8 @@ func (a *app) sessionCreate() *cobra.Command {
 	flags.StringVar(&wish.lifetime, "lifetime", "", "end it after this long in any case, such as 8h")
 	flags.StringToStringVar(&wish.labels, "label", nil, "a label of yours, as KEY=VALUE; may be repeated")
 	flags.BoolVar(&wish.deferred, "deferred", false, "make its sandbox when something first runs in it; files need none")
+	flags.StringVar(&wish.from, "from", "", "begin with the files of a saved workspace, see `sandgate workspace`")
+	flags.BoolVar(&wish.persist, "persist", false, "save the files as that workspace again when the session ends, and from time to time; there need not be one yet")
 	flags.BoolVar(&wish.asJSON, "json", false, "print the whole session as JSON")
 	return cmd
 }
@@ -92,7 +96,10 @@ func (a *app) sessionCreate() *cobra.Command {
 // request reads the flags' values. Its errors are of usage.
 func (w *sessionWish) request() (*sandgatev1.CreateSessionRequest, error) {
 	limits := &sandgatev1.Limits{MaxProcesses: w.processes, WorkspaceFiles: w.files}
-	request := &sandgatev1.CreateSessionRequest{Template: w.template, Metadata: w.labels, Limits: limits, Deferred: w.deferred}
+	request := &sandgatev1.CreateSessionRequest{Template: w.template, Metadata: w.labels, Limits: limits, Deferred: w.deferred, Workspace: w.from, Persist: w.persist}
+	if w.persist && w.from == "" {
+		return nil, usagef("--persist needs the name of a workspace: --from NAME")
+	}
 	for _, field := range []struct {
 		flag, text string
 		set        func(text string) error

@@ -95,11 +95,14 @@ func (a *app) sessionExtend() *cobra.Command {
 }
 
 func (a *app) sessionDelete() *cobra.Command {
-	return &cobra.Command{
+	var discard bool
+	cmd := &cobra.Command{
 		Use:     "delete ID…",
 		Aliases: []string{"rm"},
 		Short:   "End sessions: what runs in them is killed, their files are gone",
-		Args:    namedArguments,
+		Long: `Ends sessions. Files of a session that was made with --persist are saved first; where that
+fails, it goes on.`,
+		Args: namedArguments,
 		RunE: interruptible(func(ctx context.Context, args []string) error {
 			c, err := a.client()
 			if err != nil {
@@ -107,7 +110,7 @@ func (a *app) sessionDelete() *cobra.Command {
 			}
 			code := 0
 			for _, id := range args { // one that fails keeps none of the others alive
-				_, err := c.sessions.DeleteSession(ctx, &sandgatev1.DeleteSessionRequest{SessionId: id})
+				_, err := c.sessions.DeleteSession(ctx, &sandgatev1.DeleteSessionRequest{SessionId: id, Discard: discard})
 				if err != nil && ctx.Err() != nil {
 					return err
 				}
@@ -121,4 +124,6 @@ func (a *app) sessionDelete() *cobra.Command {
 			return exitWith(code)
 		}),
 	}
+	cmd.Flags().BoolVar(&discard, "discard", false, "do not save files that were to persist once more")
+	return cmd
 }

@@ -35,6 +35,14 @@ func exampleCommands(tool *sandgatev1.Tool) []string {
 			call(" --session $id", tool.GetName(), arguments),
 			"sandgate session delete $id",
 		}
+	case "workspace_changes", "workspace_undo": // they take a checkpoint, and a change
+		return []string{
+			"id=$(sandgate session create)",
+			call(" --session $id", "workspace_checkpoint", "{}"),
+			call(" --session $id", "file_write", `{"path":"`+exampleText("path")+`","text":"`+exampleText("text")+`"}`),
+			call(" --session $id", tool.GetName(), arguments),
+			"sandgate session delete $id",
+		}
 	case "file_archive", "file_copy", "file_diff", "file_edit", "file_hash", "file_move", "file_read", "file_read_document", "file_remove", "file_stat":
 		return []string{
 			"id=$(sandgate session create)",

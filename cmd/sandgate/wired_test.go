@@ -84,8 +84,9 @@ func newWiredWith(t *testing.T, cfg *config.Config, handler slog.Handler) *wired
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = chain.Close(context.Background()) })
+	snapshots := copies(t, ledger)
 	sessions, err := gateway.NewSessions(gateway.SessionOptions{
-		Driver: &sandboxtest.Fake{}, Store: keys.db, Accounts: ledger, Audit: chain, Runtime: "runc", Templates: templates(), Logger: log,
+		Driver: &sandboxtest.Fake{}, Store: keys.db, Workspaces: snapshots, Accounts: ledger, Audit: chain, Runtime: "runc", Templates: templates(), Logger: log,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func newWiredWith(t *testing.T, cfg *config.Config, handler slog.Handler) *wired
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
 	calls := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: log})
 	t.Cleanup(func() { _ = calls.Drain(context.Background()) })
-	registry, err := newRegistry(sessions, keys, calls, ledger, readers(t, sessions))
+	registry, err := newRegistry(sessions, keys, calls, ledger, shelves{readers(t, sessions), snapshots})
 	if err != nil {
 		t.Fatal(err)
 	}

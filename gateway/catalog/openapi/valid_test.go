@@ -135,7 +135,7 @@ func TestOperations(t *testing.T) {
 		}
 		item := paths[procedure]
 		delete(paths, procedure)
-		wantGet := slices.Contains([]string{"WhoAmI", "GetUsage", "GetCall", "ListCalls", "GetSession", "ListSessions", "ListTools", "ListContexts", "ListProcesses", "Read", "ListFiles", "Stat", "ReadDocument", "Glob", "Grep", "Tree", "Hash", "Diff"}, string(method.Name()))
+		wantGet := slices.Contains([]string{"WhoAmI", "GetUsage", "GetCall", "ListCalls", "GetSession", "ListSessions", "ListTools", "ListContexts", "ListProcesses", "Read", "ListFiles", "Stat", "ReadDocument", "Glob", "Grep", "Tree", "Hash", "Diff", "ListWorkspaces", "ListCheckpoints", "GetChanges"}, string(method.Name()))
 		if got := at(item, "get") != nil; got != wantGet {
 			t.Errorf("%s may be called with GET: %v", procedure, got)
 		}

@@ -184,7 +184,11 @@ type Session struct {
 	// What isolates it: `runsc` (gVisor) or `runc`.
 	Runtime string `protobuf:"bytes,10,opt,name=runtime,proto3" json:"runtime,omitempty"`
 	// Why the session is lost, where it is.
-	LostReason    string `protobuf:"bytes,11,opt,name=lost_reason,json=lostReason,proto3" json:"lost_reason,omitempty"`
+	LostReason string `protobuf:"bytes,11,opt,name=lost_reason,json=lostReason,proto3" json:"lost_reason,omitempty"`
+	// The workspace that the session's files are saved in, where they are. See CreateSessionRequest.persist.
+	Workspace string `protobuf:"bytes,12,opt,name=workspace,proto3" json:"workspace,omitempty"`
+	// When they were saved last. Not set: not yet.
+	SavedAt       *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=saved_at,json=savedAt,proto3" json:"saved_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -296,6 +300,20 @@ func (x *Session) GetLostReason() string {
 	return ""
 }
 
+func (x *Session) GetWorkspace() string {
+	if x != nil {
+		return x.Workspace
+	}
+	return ""
+}
+
+func (x *Session) GetSavedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SavedAt
+	}
+	return nil
+}
+
 // CreateSessionRequest says what session is wanted. An empty one asks for the defaults.
 type CreateSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -316,7 +334,14 @@ type CreateSessionRequest struct {
 	// Whether the session begins without a sandbox: its files are kept by the gateway, and the sandbox is
 	// made, with the files in it, when something first runs in the session. Until then the session costs
 	// next to nothing, and has /home/user and no other directory.
-	Deferred      bool `protobuf:"varint,6,opt,name=deferred,proto3" json:"deferred,omitempty"`
+	Deferred bool `protobuf:"varint,6,opt,name=deferred,proto3" json:"deferred,omitempty"`
+	// The name of the workspace that the session's files begin with, as SaveWorkspace knows it. Empty: with none.
+	// NotFound if there is none, unless persist is set too.
+	Workspace string `protobuf:"bytes,7,opt,name=workspace,proto3" json:"workspace,omitempty"`
+	// Whether the session's files are saved as that workspace when the session ends, however it ends, and about every
+	// minute in which it was used: should its sandbox die, what was written since the last time is lost. A workspace
+	// has one such session at a time, another is refused with FailedPrecondition. It needs the scope `files`.
+	Persist       bool `protobuf:"varint,8,opt,name=persist,proto3" json:"persist,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -389,6 +414,20 @@ func (x *CreateSessionRequest) GetMaxLifetime() *durationpb.Duration {
 func (x *CreateSessionRequest) GetDeferred() bool {
 	if x != nil {
 		return x.Deferred
+	}
+	return false
+}
+
+func (x *CreateSessionRequest) GetWorkspace() string {
+	if x != nil {
+		return x.Workspace
+	}
+	return ""
+}
+
+func (x *CreateSessionRequest) GetPersist() bool {
+	if x != nil {
+		return x.Persist
 	}
 	return false
 }
@@ -755,7 +794,9 @@ func (x *ExtendSessionResponse) GetSession() *Session {
 type DeleteSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The session's id.
-	SessionId     string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// Whether files that were to persist are not saved once more: the workspace stays as it was saved last.
+	Discard       bool `protobuf:"varint,2,opt,name=discard,proto3" json:"discard,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -795,6 +836,13 @@ func (x *DeleteSessionRequest) GetSessionId() string {
 		return x.SessionId
 	}
 	return ""
+}
+
+func (x *DeleteSessionRequest) GetDiscard() bool {
+	if x != nil {
+		return x.Discard
+	}
+	return false
 }
 
 // DeleteSessionResponse says that the session is gone.
@@ -845,7 +893,7 @@ const file_sandgate_v1_session_proto_rawDesc = "" +
 	"cpu_millis\x18\x02 \x01(\x05B\v\xbaH\b\x1a\x06\x18\x80\xc0>(\x00R\tcpuMillis\x120\n" +
 	"\rmax_processes\x18\x03 \x01(\x05B\v\xbaH\b\x1a\x06\x18\x80\x80\x02(\x00R\fmaxProcesses\x127\n" +
 	"\x0fworkspace_bytes\x18\x04 \x01(\x03B\x0e\xbaH\v\"\t\x18\x80\x80\x80\x80\x80 (\x00R\x0eworkspaceBytes\x125\n" +
-	"\x0fworkspace_files\x18\x05 \x01(\x05B\f\xbaH\t\x1a\a\x18\x80\xad\xe2\x04(\x00R\x0eworkspaceFiles\"\xcc\x04\n" +
+	"\x0fworkspace_files\x18\x05 \x01(\x05B\f\xbaH\t\x1a\a\x18\x80\xad\xe2\x04(\x00R\x0eworkspaceFiles\"\xa1\x05\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\btemplate\x18\x02 \x01(\tR\btemplate\x12+\n" +
@@ -860,10 +908,12 @@ const file_sandgate_v1_session_proto_rawDesc = "" +
 	"\aruntime\x18\n" +
 	" \x01(\tR\aruntime\x12\x1f\n" +
 	"\vlost_reason\x18\v \x01(\tR\n" +
-	"lostReason\x1a;\n" +
+	"lostReason\x12\x1c\n" +
+	"\tworkspace\x18\f \x01(\tR\tworkspace\x125\n" +
+	"\bsaved_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\asavedAt\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc7\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xac\x04\n" +
 	"\x14CreateSessionRequest\x12#\n" +
 	"\btemplate\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\btemplate\x12+\n" +
 	"\x06limits\x18\x02 \x01(\v2\x13.sandgate.v1.LimitsR\x06limits\x12d\n" +
@@ -872,7 +922,9 @@ const file_sandgate_v1_session_proto_rawDesc = "" +
 	"\"\x04\b\x80\xa3\x052\x02\b\x01R\vidleTimeout\x12N\n" +
 	"\fmax_lifetime\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
 	"\"\x04\b\x80\xf5$2\x02\b\x01R\vmaxLifetime\x12\x1a\n" +
-	"\bdeferred\x18\x06 \x01(\bR\bdeferred\x1a;\n" +
+	"\bdeferred\x18\x06 \x01(\bR\bdeferred\x12I\n" +
+	"\tworkspace\x18\a \x01(\tB+\xbaH(\xd8\x01\x01r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\tworkspace\x12\x18\n" +
+	"\apersist\x18\b \x01(\bR\apersist\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"G\n" +
@@ -901,10 +953,11 @@ const file_sandgate_v1_session_proto_rawDesc = "" +
 	"\fidle_timeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
 	"\"\x04\b\x80\xa3\x052\x02\b\x01R\vidleTimeout\"G\n" +
 	"\x15ExtendSessionResponse\x12.\n" +
-	"\asession\x18\x01 \x01(\v2\x14.sandgate.v1.SessionR\asession\"@\n" +
+	"\asession\x18\x01 \x01(\v2\x14.sandgate.v1.SessionR\asession\"Z\n" +
 	"\x14DeleteSessionRequest\x12(\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tsessionId\"\x17\n" +
+	"session_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tsessionId\x12\x18\n" +
+	"\adiscard\x18\x02 \x01(\bR\adiscard\"\x17\n" +
 	"\x15DeleteSessionResponse*`\n" +
 	"\fSessionState\x12\x1d\n" +
 	"\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
@@ -963,31 +1016,32 @@ var file_sandgate_v1_session_proto_depIdxs = []int32{
 	16, // 4: sandgate.v1.Session.idle_expires_at:type_name -> google.protobuf.Timestamp
 	16, // 5: sandgate.v1.Session.hard_expires_at:type_name -> google.protobuf.Timestamp
 	17, // 6: sandgate.v1.Session.idle_timeout:type_name -> google.protobuf.Duration
-	1,  // 7: sandgate.v1.CreateSessionRequest.limits:type_name -> sandgate.v1.Limits
-	14, // 8: sandgate.v1.CreateSessionRequest.metadata:type_name -> sandgate.v1.CreateSessionRequest.MetadataEntry
-	17, // 9: sandgate.v1.CreateSessionRequest.idle_timeout:type_name -> google.protobuf.Duration
-	17, // 10: sandgate.v1.CreateSessionRequest.max_lifetime:type_name -> google.protobuf.Duration
-	2,  // 11: sandgate.v1.CreateSessionResponse.session:type_name -> sandgate.v1.Session
-	2,  // 12: sandgate.v1.GetSessionResponse.session:type_name -> sandgate.v1.Session
-	15, // 13: sandgate.v1.ListSessionsRequest.metadata:type_name -> sandgate.v1.ListSessionsRequest.MetadataEntry
-	2,  // 14: sandgate.v1.ListSessionsResponse.sessions:type_name -> sandgate.v1.Session
-	17, // 15: sandgate.v1.ExtendSessionRequest.idle_timeout:type_name -> google.protobuf.Duration
-	2,  // 16: sandgate.v1.ExtendSessionResponse.session:type_name -> sandgate.v1.Session
-	3,  // 17: sandgate.v1.SessionService.CreateSession:input_type -> sandgate.v1.CreateSessionRequest
-	5,  // 18: sandgate.v1.SessionService.GetSession:input_type -> sandgate.v1.GetSessionRequest
-	7,  // 19: sandgate.v1.SessionService.ListSessions:input_type -> sandgate.v1.ListSessionsRequest
-	9,  // 20: sandgate.v1.SessionService.ExtendSession:input_type -> sandgate.v1.ExtendSessionRequest
-	11, // 21: sandgate.v1.SessionService.DeleteSession:input_type -> sandgate.v1.DeleteSessionRequest
-	4,  // 22: sandgate.v1.SessionService.CreateSession:output_type -> sandgate.v1.CreateSessionResponse
-	6,  // 23: sandgate.v1.SessionService.GetSession:output_type -> sandgate.v1.GetSessionResponse
-	8,  // 24: sandgate.v1.SessionService.ListSessions:output_type -> sandgate.v1.ListSessionsResponse
-	10, // 25: sandgate.v1.SessionService.ExtendSession:output_type -> sandgate.v1.ExtendSessionResponse
-	12, // 26: sandgate.v1.SessionService.DeleteSession:output_type -> sandgate.v1.DeleteSessionResponse
-	22, // [22:27] is the sub-list for method output_type
-	17, // [17:22] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	16, // 7: sandgate.v1.Session.saved_at:type_name -> google.protobuf.Timestamp
+	1,  // 8: sandgate.v1.CreateSessionRequest.limits:type_name -> sandgate.v1.Limits
+	14, // 9: sandgate.v1.CreateSessionRequest.metadata:type_name -> sandgate.v1.CreateSessionRequest.MetadataEntry
+	17, // 10: sandgate.v1.CreateSessionRequest.idle_timeout:type_name -> google.protobuf.Duration
+	17, // 11: sandgate.v1.CreateSessionRequest.max_lifetime:type_name -> google.protobuf.Duration
+	2,  // 12: sandgate.v1.CreateSessionResponse.session:type_name -> sandgate.v1.Session
+	2,  // 13: sandgate.v1.GetSessionResponse.session:type_name -> sandgate.v1.Session
+	15, // 14: sandgate.v1.ListSessionsRequest.metadata:type_name -> sandgate.v1.ListSessionsRequest.MetadataEntry
+	2,  // 15: sandgate.v1.ListSessionsResponse.sessions:type_name -> sandgate.v1.Session
+	17, // 16: sandgate.v1.ExtendSessionRequest.idle_timeout:type_name -> google.protobuf.Duration
+	2,  // 17: sandgate.v1.ExtendSessionResponse.session:type_name -> sandgate.v1.Session
+	3,  // 18: sandgate.v1.SessionService.CreateSession:input_type -> sandgate.v1.CreateSessionRequest
+	5,  // 19: sandgate.v1.SessionService.GetSession:input_type -> sandgate.v1.GetSessionRequest
+	7,  // 20: sandgate.v1.SessionService.ListSessions:input_type -> sandgate.v1.ListSessionsRequest
+	9,  // 21: sandgate.v1.SessionService.ExtendSession:input_type -> sandgate.v1.ExtendSessionRequest
+	11, // 22: sandgate.v1.SessionService.DeleteSession:input_type -> sandgate.v1.DeleteSessionRequest
+	4,  // 23: sandgate.v1.SessionService.CreateSession:output_type -> sandgate.v1.CreateSessionResponse
+	6,  // 24: sandgate.v1.SessionService.GetSession:output_type -> sandgate.v1.GetSessionResponse
+	8,  // 25: sandgate.v1.SessionService.ListSessions:output_type -> sandgate.v1.ListSessionsResponse
+	10, // 26: sandgate.v1.SessionService.ExtendSession:output_type -> sandgate.v1.ExtendSessionResponse
+	12, // 27: sandgate.v1.SessionService.DeleteSession:output_type -> sandgate.v1.DeleteSessionResponse
+	23, // [23:28] is the sub-list for method output_type
+	18, // [18:23] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_sandgate_v1_session_proto_init() }

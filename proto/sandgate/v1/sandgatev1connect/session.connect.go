@@ -64,7 +64,8 @@ type SessionServiceClient interface {
 	// renews it too. Errors: NotFound.
 	ExtendSession(context.Context, *v1.ExtendSessionRequest) (*v1.ExtendSessionResponse, error)
 	// DeleteSession ends a session: whatever runs in it is killed, its sandbox and its files are
-	// gone when the call returns. Errors: NotFound.
+	// gone when the call returns. Files that are to persist are saved first; where that fails, the session goes on.
+	// Errors: NotFound, ResourceExhausted (there is no room for files that are to persist).
 	DeleteSession(context.Context, *v1.DeleteSessionRequest) (*v1.DeleteSessionResponse, error)
 }
 
@@ -182,7 +183,8 @@ type SessionServiceHandler interface {
 	// renews it too. Errors: NotFound.
 	ExtendSession(context.Context, *v1.ExtendSessionRequest) (*v1.ExtendSessionResponse, error)
 	// DeleteSession ends a session: whatever runs in it is killed, its sandbox and its files are
-	// gone when the call returns. Errors: NotFound.
+	// gone when the call returns. Files that are to persist are saved first; where that fails, the session goes on.
+	// Errors: NotFound, ResourceExhausted (there is no room for files that are to persist).
 	DeleteSession(context.Context, *v1.DeleteSessionRequest) (*v1.DeleteSessionResponse, error)
 }
 

@@ -1,0 +1,83 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
+
+	"github.com/sandgate/sandgate/sandbox/guestrpc"
+)
+
+const (
+	// roomStep is how much room is taken at a time.
+	roomStep = 1 << 20
+	// pieceBytes is how much is read at a time.
+	pieceBytes = 256 << 10
+)
+
+// growing is an archive that is being written. Room for it is taken as it grows, as nobody knows how large it will
+// be and who sends it may lie. It is used by one goroutine.
+type growing struct {
+	store  *Store
+	file   *os.File
+	tenant string
+	limit  int64 // on its size
+	size   int64
+	taken  int64 // of the tenant's room
+}
+
+// Write adds to the archive, or writes nothing where there is no room for all of data.
+func (g *growing) Write(data []byte) (int, error) {
+	if g.size+int64(len(data)) > g.limit {
+		return 0, guestrpc.NewError(connect.CodeFailedPrecondition, fmt.Errorf("the files are more than %d bytes as an archive", g.limit),
+			"WORKSPACE_TOO_LARGE", "A file with holes counts as if it had none. Remove files that are not needed.")
+	}
+	if err := g.room(int64(len(data))); err != nil {
+		return 0, err
+	}
+	n, err := g.file.Write(data)
+	g.size += int64(n)
+	return n, err
+}
+
+// room has so many bytes more be there.
+func (g *growing) room(more int64) error {
+	for g.size+more > g.taken {
+		if err := g.store.opts.Room.Take(g.tenant, roomStep); err != nil {
+			return err
+		}
+		g.taken += roomStep
+		if !g.store.diskHas(roomStep) {
+			return errDiskFull()
+		}
+	}
+	return nil
+}
+
+// settle gives back the room that is not needed. Lasting has the archive survive a crash of the host.
+func (g *growing) settle(lasting bool) error {
+	g.store.opts.Room.Give(g.tenant, g.taken-g.size)
+	g.taken = g.size
+	if lasting {
+		return g.file.Sync()
+	}
+	return nil
+}
+
+// diskHas reports whether so many bytes more may be written. Where that cannot be told they may not.
+func (s *Store) diskHas(bytes int64) bool {
+	var fs unix.Statfs_t
+	if unix.Statfs(s.opts.Folder, &fs) != nil {
+		return false
+	}
+	return int64(fs.Bavail)*fs.Bsize-s.opts.KeepFree >= bytes
+}
+
+// errDiskFull is for the caller; whose disk it is he need not know.
+func errDiskFull() error {
+	return guestrpc.NewError(connect.CodeResourceExhausted, errors.New("the gateway has no room to keep the files"), "STATE_FULL",
+		"Nothing was kept or changed. The operator must make room.")
+}
