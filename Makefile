@@ -19,7 +19,7 @@ SCRIPTS := .ci/run .ci/gencheck .ci/leaks images/lib.sh images/setup images/engi
 RACE := $(patsubst %,./%,$(wildcard sandbox sandbox/guest/channel sandbox/sandboxtest gateway))
 OURS := label=sandgate.owner
 
-.PHONY: help setup setup-tests wasm-tools build image run serve test test-conformance test-kernel test-mcp lint gen check breaking bench chaos soak clean clean-images
+.PHONY: help setup setup-tests wasm-tools build image run serve test test-conformance test-kernel test-mcp lint gen check breaking bench chaos soak storm clean clean-images
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -114,6 +114,10 @@ chaos: setup ## kill a gateway KILLS times (1000), at every failpoint and at ran
 CALLS ?= 20000
 soak: setup ## make CALLS calls (20000) of every kind, and see whether what the gateway holds stays flat
 	@go run ./bench/soak -calls $(CALLS)
+
+SWAPS ?= 1000000
+storm: ## exchange directories and links under every file call SWAPS times (1000000)
+	@STORM_SWAPS=$(SWAPS) go test -count=1 -timeout 60m -run '^TestStorm$$' -v ./fileserver/store
 
 bench: setup ## measure the budgets of the design against their floors; writes bench/out.json
 	@go run ./bench

@@ -19,7 +19,10 @@ const (
 
 // Copy copies a file or directory.
 func (f *Files) Copy(ctx context.Context, req *sandgatev1.CopyRequest) (*sandgatev1.CopyResponse, error) {
-	res, err := unary(ctx, f.sandboxes, req, f.guest.Copy)
+	if f.shared(req.GetSource()) && !f.shared(req.GetDestination()) {
+		return f.borrow(ctx, req)
+	}
+	res, err := unary(ctx, f.at(req.GetSource(), req.GetDestination()), req, f.guest.Copy)
 	if err == nil {
 		res.File = cleanInfo(res.GetFile())
 		res.Files, res.Directories = max(res.GetFiles(), 0), max(res.GetDirectories(), 0)
@@ -30,7 +33,7 @@ func (f *Files) Copy(ctx context.Context, req *sandgatev1.CopyRequest) (*sandgat
 
 // Hash hashes files.
 func (f *Files) Hash(ctx context.Context, req *sandgatev1.HashRequest) (*sandgatev1.HashResponse, error) {
-	res, err := unary(ctx, f.sandboxes, req, f.guest.Hash)
+	res, err := unary(ctx, f.at(req.GetPaths()...), req, f.guest.Hash)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +65,11 @@ func cleanHash(res *sandgatev1.HashResponse, req *sandgatev1.HashRequest) bool {
 
 // Diff compares a file with another, or with a text.
 func (f *Files) Diff(ctx context.Context, req *sandgatev1.DiffRequest) (*sandgatev1.DiffResponse, error) {
-	res, err := unary(ctx, f.sandboxes, req, f.guest.Diff)
+	paths := []string{req.GetPath()}
+	if req.GetOtherPath() != "" {
+		paths = append(paths, req.GetOtherPath())
+	}
+	res, err := unary(ctx, f.at(paths...), req, f.guest.Diff)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ const (
 // their errors are *connect.Errors. Requests must have passed validation.
 type Files struct {
 	sandboxes guestrpc.Sandboxes
+	libraries sandbox.Sandbox // nil: there are none
 	guest     sandgatev1connect.FileServiceClient
 }
 
@@ -45,7 +46,7 @@ func unary[Req guestrpc.Request, Res any](
 
 // Read reads a file, or a range of it.
 func (f *Files) Read(ctx context.Context, req *sandgatev1.ReadRequest) (*sandgatev1.ReadResponse, error) {
-	res, err := unary(ctx, f.sandboxes, req, f.guest.Read)
+	res, err := unary(ctx, f.at(req.GetPath()), req, f.guest.Read)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func (f *Files) Read(ctx context.Context, req *sandgatev1.ReadRequest) (*sandgat
 
 // Write writes a file.
 func (f *Files) Write(ctx context.Context, req *sandgatev1.WriteRequest) (*sandgatev1.WriteResponse, error) {
-	res, err := unary(ctx, f.sandboxes, req, f.guest.Write)
+	res, err := unary(ctx, f.at(req.GetPath()), req, f.guest.Write)
 	if err == nil {
 		res.File = cleanInfo(res.GetFile())
 	}
@@ -66,7 +67,7 @@ func (f *Files) Write(ctx context.Context, req *sandgatev1.WriteRequest) (*sandg
 
 // Edit replaces a piece of a text file.
 func (f *Files) Edit(ctx context.Context, req *sandgatev1.EditRequest) (*sandgatev1.EditResponse, error) {
-	res, err := unary(ctx, f.sandboxes, req, f.guest.Edit)
+	res, err := unary(ctx, f.at(req.GetPath()), req, f.guest.Edit)
 	if err == nil {
 		res.File = cleanInfo(res.GetFile())
 		res.Replaced = max(res.GetReplaced(), 0)
@@ -77,7 +78,7 @@ func (f *Files) Edit(ctx context.Context, req *sandgatev1.EditRequest) (*sandgat
 
 // ListFiles lists a directory, in pages.
 func (f *Files) ListFiles(ctx context.Context, req *sandgatev1.ListFilesRequest) (*sandgatev1.ListFilesResponse, error) {
-	res, err := unary(ctx, f.sandboxes, req, f.guest.ListFiles)
+	res, err := unary(ctx, f.at(req.GetPath()), req, f.guest.ListFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func (f *Files) ListFiles(ctx context.Context, req *sandgatev1.ListFilesRequest)
 
 // Stat describes a file.
 func (f *Files) Stat(ctx context.Context, req *sandgatev1.StatRequest) (*sandgatev1.StatResponse, error) {
-	res, err := unary(ctx, f.sandboxes, req, f.guest.Stat)
+	res, err := unary(ctx, f.at(req.GetPath()), req, f.guest.Stat)
 	if err == nil {
 		res.File = cleanInfo(res.GetFile())
 	}
@@ -98,7 +99,7 @@ func (f *Files) Stat(ctx context.Context, req *sandgatev1.StatRequest) (*sandgat
 
 // Move moves or renames a file or directory.
 func (f *Files) Move(ctx context.Context, req *sandgatev1.MoveRequest) (*sandgatev1.MoveResponse, error) {
-	res, err := unary(ctx, f.sandboxes, req, f.guest.Move)
+	res, err := unary(ctx, f.at(req.GetSource(), req.GetDestination()), req, f.guest.Move)
 	if err == nil {
 		res.File = cleanInfo(res.GetFile())
 	}
@@ -107,12 +108,12 @@ func (f *Files) Move(ctx context.Context, req *sandgatev1.MoveRequest) (*sandgat
 
 // Remove removes a file or directory.
 func (f *Files) Remove(ctx context.Context, req *sandgatev1.RemoveRequest) (*sandgatev1.RemoveResponse, error) {
-	return unary(ctx, f.sandboxes, req, f.guest.Remove)
+	return unary(ctx, f.at(req.GetPath()), req, f.guest.Remove)
 }
 
 // MakeDir makes a directory and those above it.
 func (f *Files) MakeDir(ctx context.Context, req *sandgatev1.MakeDirRequest) (*sandgatev1.MakeDirResponse, error) {
-	res, err := unary(ctx, f.sandboxes, req, f.guest.MakeDir)
+	res, err := unary(ctx, f.at(req.GetPath()), req, f.guest.MakeDir)
 	if err == nil {
 		res.File = cleanInfo(res.GetFile())
 	}

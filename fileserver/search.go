@@ -27,7 +27,7 @@ var errTooMuch = errors.New("it found more than was asked for")
 
 // Glob finds files by a pattern.
 func (f *Files) Glob(ctx context.Context, req *sandgatev1.GlobRequest) (*sandgatev1.GlobResponse, error) {
-	res, err := unary(ctx, f.sandboxes, req, f.guest.Glob)
+	res, err := unary(ctx, f.at(req.GetPath()), req, f.guest.Glob)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (f *Files) Glob(ctx context.Context, req *sandgatev1.GlobRequest) (*sandgat
 
 // Grep searches files.
 func (f *Files) Grep(ctx context.Context, req *sandgatev1.GrepRequest) (*sandgatev1.GrepResponse, error) {
-	res, err := unary(ctx, f.sandboxes, req, f.guest.Grep)
+	res, err := unary(ctx, f.at(req.GetPath()), req, f.guest.Grep)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (f *Files) Grep(ctx context.Context, req *sandgatev1.GrepRequest) (*sandgat
 
 // Tree shows a directory as a tree.
 func (f *Files) Tree(ctx context.Context, req *sandgatev1.TreeRequest) (*sandgatev1.TreeResponse, error) {
-	res, err := unary(ctx, f.sandboxes, req, f.guest.Tree)
+	res, err := unary(ctx, f.at(req.GetPath()), req, f.guest.Tree)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ var (
 
 // Watch gives send the changes in a directory until ctx ends, or the sandbox.
 func (f *Files) Watch(ctx context.Context, req *sandgatev1.WatchRequest, send func(*sandgatev1.WatchResponse) error) error {
-	sb, err := f.sandboxes.Sandbox(ctx, req.GetSessionId())
+	sb, err := f.at(req.GetPath()).Sandbox(ctx, req.GetSessionId())
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (f *Files) Watch(ctx context.Context, req *sandgatev1.WatchRequest, send fu
 // Download gives send a file, or a range of it, in pieces of at most 64 KiB; the first message, which
 // is always sent, tells the size of the whole.
 func (f *Files) Download(ctx context.Context, req *sandgatev1.DownloadRequest, send func(*sandgatev1.DownloadResponse) error) error {
-	sb, err := f.sandboxes.Sandbox(ctx, req.GetSessionId())
+	sb, err := f.at(req.GetPath()).Sandbox(ctx, req.GetSessionId())
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (f *Files) Upload(ctx context.Context, recv func() (*sandgatev1.UploadReque
 	if err != nil {
 		return nil, err
 	}
-	sb, err := f.sandboxes.Sandbox(ctx, first.GetHeader().GetSessionId())
+	sb, err := f.at(first.GetHeader().GetPath()).Sandbox(ctx, first.GetHeader().GetSessionId())
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 // Export gives send a directory, or a file, as a tar archive in pieces of at most 64 KiB. What the guest says
 // is in it is not looked at: it is the session's, as a download is.
 func (f *Files) Export(ctx context.Context, req *sandgatev1.ExportRequest, send func(*sandgatev1.ExportResponse) error) error {
-	sb, err := f.sandboxes.Sandbox(ctx, req.GetSessionId())
+	sb, err := f.at(req.GetPath()).Sandbox(ctx, req.GetSessionId())
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (f *Files) Import(ctx context.Context, recv func() (*sandgatev1.ImportReque
 	if err != nil {
 		return nil, err
 	}
-	sb, err := f.sandboxes.Sandbox(ctx, first.GetHeader().GetSessionId())
+	sb, err := f.at(first.GetHeader().GetPath()).Sandbox(ctx, first.GetHeader().GetSessionId())
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ const (
 	ReasonInvalidArgument   = "INVALID_ARGUMENT"
 	ReasonSessionNotFound   = "SESSION_NOT_FOUND"
 	ReasonSessionLost       = "SESSION_LOST"
+	ReasonSessionBusy       = "SESSION_BUSY"
+	ReasonNotDeferred       = "NOT_DEFERRED"
 	ReasonTooManySessions   = "TOO_MANY_SESSIONS"
 	ReasonTenantsNeedGVisor = "TENANTS_NEED_GVISOR"
 	ReasonEngineUnavailable = "ENGINE_UNAVAILABLE"

@@ -180,6 +180,7 @@ func (s *Sessions) watch(sess *session) {
 		return
 	case <-sess.sandbox.Done():
 	}
+	s.noteSaved(sess)
 	s.lose(sess, causeOfLoss(sess.sandbox.Err()), sess.withSaved(endOf(sess.sandbox)))
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()

@@ -47,6 +47,7 @@ type saves struct {
 	took  atomic.Int64 // nanoseconds
 	calls atomic.Int64 // that the session had had by then
 	done  atomic.Bool  // the last one that is needed was made
+	now   atomic.Bool  // one is being made
 }
 
 // Tenant returns whose the call of ctx is.
@@ -199,7 +200,7 @@ func (sess *session) withSaved(reason string) string {
 	}
 }
 
-// saveUsed saves the files of sessions that are used, one after the other, until the end.
+// saveUsed saves the files of sessions that are used, until the end. None waits for another: a sandbox may take long.
 func (s *Sessions) saveUsed() {
 	tick := time.NewTicker(saveLook)
 	defer tick.Stop()
@@ -210,8 +211,11 @@ func (s *Sessions) saveUsed() {
 		case <-tick.C:
 		}
 		for _, sess := range s.running() {
-			if sess.saveDue(time.Now()) {
-				s.saveNow(sess)
+			if sess.saveDue(time.Now()) && sess.saves.now.CompareAndSwap(false, true) {
+				s.work.Go(func() {
+					defer sess.saves.now.Store(false)
+					s.saveNow(sess)
+				})
 			}
 		}
 	}
@@ -252,4 +256,22 @@ func (s *Sessions) letGo(sess *session) {
 	if s.opts.Workspaces != nil {
 		s.opts.Workspaces.Forget(sess.tenant, sess.id)
 	}
+}
+
+// saveBefore saves the files of a session that is about to be deleted, where they are to persist. The session goes on
+// where that fails.
+func (s *Sessions) saveBefore(ctx context.Context, req *sandgatev1.DeleteSessionRequest) error {
+	s.mu.RLock()
+	sess := s.find(principalOf(ctx), req.GetSessionId())
+	s.mu.RUnlock()
+	if sess == nil || sess.keeping.Workspace == "" {
+		return nil
+	}
+	if !req.GetDiscard() && sess.sandbox != nil && sess.lostBecause() == nil {
+		if err := s.save(ctx, sess); err != nil && sess.lostBecause() == nil {
+			return err
+		}
+	}
+	sess.saves.done.Store(true)
+	return nil
 }

@@ -121,6 +121,7 @@ func endOf(sb sandbox.Sandbox) string {
 
 // describe returns a session as the API shows it.
 func (s *Sessions) describe(sess *session) *sandgatev1.Session {
+	s.noteSaved(sess)
 	out := &sandgatev1.Session{
 		Id:       sess.id,
 		Template: sess.spec.Template,

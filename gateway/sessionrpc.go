@@ -25,6 +25,7 @@ func (s *Sessions) Register(r *Registry) {
 	Unary(r, sandgatev1connect.SessionServiceListSessionsProcedure, s.listSessions)
 	Unary(r, sandgatev1connect.SessionServiceExtendSessionProcedure, s.extendSession)
 	Unary(r, sandgatev1connect.SessionServiceDeleteSessionProcedure, s.deleteSession)
+	Unary(r, sandgatev1connect.SessionServiceReleaseSandboxProcedure, s.releaseSandbox)
 }
 
 func (s *Sessions) createSession(ctx context.Context, req *sandgatev1.CreateSessionRequest) (*sandgatev1.CreateSessionResponse, error) {
@@ -127,22 +128,4 @@ func (s *Sessions) deleteSession(ctx context.Context, req *sandgatev1.DeleteSess
 	case <-ctx.Done():
 		return nil, ctx.Err() // the session ends all the same
 	}
-}
-
-// saveBefore saves the files of a session that is about to be deleted, where they are to persist. The session goes on
-// where that fails.
-func (s *Sessions) saveBefore(ctx context.Context, req *sandgatev1.DeleteSessionRequest) error {
-	s.mu.RLock()
-	sess := s.find(principalOf(ctx), req.GetSessionId())
-	s.mu.RUnlock()
-	if sess == nil || sess.keeping.Workspace == "" {
-		return nil
-	}
-	if !req.GetDiscard() && sess.sandbox != nil && sess.lostBecause() == nil {
-		if err := s.save(ctx, sess); err != nil && sess.lostBecause() == nil {
-			return err
-		}
-	}
-	sess.saves.done.Store(true)
-	return nil
 }

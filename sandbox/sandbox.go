@@ -80,6 +80,16 @@ type Meter interface {
 	SetCPUShare(share CPUShare) error
 }
 
+// ErrBusy is wrapped by the error of [Releaser.Release] where something goes on in the sandbox.
+var ErrBusy = errors.New("sandbox busy")
+
+// A Releaser is a sandbox that can go on without what runs in it.
+type Releaser interface {
+	// Release keeps the files and ends everything else, until something runs again. Where it fails nothing is changed;
+	// its error wraps [ErrBusy] where a call is being answered.
+	Release(ctx context.Context) error
+}
+
 // CPUShare is how a sandbox stands to others that want the host's processors.
 type CPUShare struct {
 	// Weight is from 2 to 262,144. Sandboxes are made with 1,024.

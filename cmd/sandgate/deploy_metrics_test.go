@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
+	"github.com/sandgate/sandgate/fileserver"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/gateway/journal"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
@@ -79,7 +80,7 @@ func scrape(t *testing.T) map[string]map[string]bool {
 	cfg := config.Default(os.LookupEnv)
 	cfg.TLSCert, cfg.TLSKey = writeCertificate(t)
 	g := joinWithoutEngine(t, &cfg)
-	registry, err := newRegistry(g.sessions, g.keys, g.calls, g.ledger, shelves{readers(t, g.sessions), copies(t, g.ledger)})
+	registry, err := newRegistry(g.sessions, g.keys, g.calls, g.ledger, shelves{fileserver.New(g.sessions), readers(t, g.sessions), copies(t, g.ledger)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ where "sandgate serve" would refuse to start.`,
 		if err != nil {
 			return err
 		}
-		for _, found := range wasmToolFindings(ctx, loaded.Config.WasmTools) {
+		for _, found := range append(wasmToolFindings(ctx, loaded.Config.WasmTools), libraryFindings(loaded.Config.Libraries)...) {
 			report.Findings = append(report.Findings, found)
 			report.Serve = report.Serve && found.State != docker.StateFail
 		}

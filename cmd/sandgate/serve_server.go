@@ -22,13 +22,8 @@ func (g *gatewayParts) openServer(ctx context.Context) (err error) {
 	g.calls = journal.New(ctx, journal.Options{Store: g.keys.db, Logger: g.log})
 	g.undo.add("close the journal", g.calls.Drain) // the server has, unless it was not made
 	failpoint.Reach(failpoint.StartJournal)
-	documents := fileserver.NewDocuments(fileserver.New(g.sessions), filepath.Join(g.cfg.StateDir, wasmFolder))
-	g.undo.add("close the readers of documents", func(context.Context) error { return documents.Close() })
-	registry, err := newRegistry(g.sessions, g.keys, g.calls, g.ledger, shelves{documents, g.snapshots})
+	registry, err := g.openRegistry(ctx)
 	if err != nil {
-		return err
-	}
-	if err = g.openWasmTools(ctx, registry); err != nil {
 		return err
 	}
 	g.server, err = gateway.NewServer(gateway.Options{
@@ -109,4 +104,19 @@ func (g *gatewayParts) poolReady(context.Context) error {
 	}
 	g.filled.Store(true)
 	return nil
+}
+
+// openRegistry makes every service, and what reads and keeps files for them.
+func (g *gatewayParts) openRegistry(ctx context.Context) (*gateway.Registry, error) {
+	files, err := openFiles(g.cfg, g.sessions, g.log)
+	if err != nil {
+		return nil, err
+	}
+	documents := fileserver.NewDocuments(files, filepath.Join(g.cfg.StateDir, wasmFolder))
+	g.undo.add("close the readers of documents", func(context.Context) error { return documents.Close() })
+	registry, err := newRegistry(g.sessions, g.keys, g.calls, g.ledger, shelves{files, documents, g.snapshots})
+	if err != nil {
+		return nil, err
+	}
+	return registry, g.openWasmTools(ctx, registry)
 }

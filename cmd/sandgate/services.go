@@ -15,6 +15,7 @@ import (
 
 // shelves are what reads and keeps files besides the sessions themselves.
 type shelves struct {
+	files     *fileserver.Files
 	documents *fileserver.Documents
 	snapshots *snapshot.Store
 }
@@ -32,9 +33,8 @@ func newRegistry(
 	gateway.RegisterOperator(registry)
 	registerPython(registry, pyrunner.NewPython(sessions))
 	registerProcesses(registry, pyrunner.NewProcess(sessions))
-	files := fileserver.New(sessions)
-	registerFiles(registry, files)
-	gateway.RegisterFileURLs(registry, keys.gate, sessions, files, keys.urls)
+	registerFiles(registry, shelves.files)
+	gateway.RegisterFileURLs(registry, keys.gate, sessions, shelves.files, keys.urls)
 	registerDocuments(registry, shelves.documents)
 	registerWorkspaces(registry, snapshot.NewService(shelves.snapshots, sessions))
 	if err := registry.Err(); err != nil {

@@ -50,7 +50,7 @@ func TestEveryRPCIsServed(t *testing.T) {
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
 	calls := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { _ = calls.Drain(context.Background()) })
-	registry, err := newRegistry(sessions, keys, calls, ledger, shelves{readers(t, sessions), copies(t, ledger)})
+	registry, err := newRegistry(sessions, keys, calls, ledger, shelves{fileserver.New(sessions), readers(t, sessions), copies(t, ledger)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ A deferred one has files only, until something runs in it.`,
   sandgate session get $id
   sandgate session delete $id`,
 	}
-	cmd.AddCommand(a.sessionCreate(), a.sessionGet(), a.sessionList(), a.sessionExtend(), a.sessionDelete())
+	cmd.AddCommand(a.sessionCreate(), a.sessionGet(), a.sessionList(), a.sessionExtend(), a.sessionRelease(), a.sessionDelete())
 	return cmd
 }
 
@@ -177,6 +177,12 @@ func describeSession(s *sandgatev1.Session) [][]string {
 		{"created", moment(s.GetCreatedAt())},
 		{"ends if unused", unusedUntil(s)},
 		{"ends", moment(s.GetHardExpiresAt())},
+	}
+	if s.GetWorkspace() != "" {
+		rows = append(rows, []string{"saved as", s.GetWorkspace()})
+	}
+	if s.GetSavedAt() != nil {
+		rows = append(rows, []string{"saved", moment(s.GetSavedAt())})
 	}
 	if s.GetLostReason() != "" {
 		rows = append(rows, []string{"lost because", s.GetLostReason()})

@@ -94,6 +94,24 @@ func (a *app) sessionExtend() *cobra.Command {
 	return cmd
 }
 
+func (a *app) sessionRelease() *cobra.Command {
+	return &cobra.Command{
+		Use:   "release ID",
+		Short: "Have a deferred session give its sandbox up, until something runs again",
+		Long: `The files of the session go back to where they were before something ran. Everything that
+runs in it ends, Python's state included, and what is outside of /home/user is gone.`,
+		Args: namedArguments,
+		RunE: interruptible(func(ctx context.Context, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			_, err = c.sessions.ReleaseSandbox(ctx, &sandgatev1.ReleaseSandboxRequest{SessionId: args[0]})
+			return aboutSession(args[0], err)
+		}),
+	}
+}
+
 func (a *app) sessionDelete() *cobra.Command {
 	var discard bool
 	cmd := &cobra.Command{

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
+	"github.com/sandgate/sandgate/fileserver"
 	"github.com/sandgate/sandgate/gateway"
 	"github.com/sandgate/sandgate/gateway/audit"
 	"github.com/sandgate/sandgate/gateway/identity"
@@ -94,7 +95,7 @@ func newWiredWith(t *testing.T, cfg *config.Config, handler slog.Handler) *wired
 	t.Cleanup(func() { _ = sessions.Close(context.Background()) })
 	calls := journal.New(t.Context(), journal.Options{Store: keys.db, Logger: log})
 	t.Cleanup(func() { _ = calls.Drain(context.Background()) })
-	registry, err := newRegistry(sessions, keys, calls, ledger, shelves{readers(t, sessions), snapshots})
+	registry, err := newRegistry(sessions, keys, calls, ledger, shelves{fileserver.New(sessions), readers(t, sessions), snapshots})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,9 @@ type box struct {
 	made   atomic.Pointer[sandbox.Sandbox] // nil until something runs
 
 	mu     sync.Mutex
+	calls  int           // that the real sandbox is answering; guarded by mu
+	idle   chan struct{} // closed when there are none; nil: nobody waits for that. Guarded by mu
+	leaves chan struct{} // closed when the real sandbox was given up, or was not; nil: it stays. Guarded by mu
 	making chan struct{} // closed when the attempt to make one is over; nil: nobody tries. Guarded by mu
 	failed error         // how the last attempt ended; guarded by mu
 	closed bool          // guarded by mu
@@ -119,9 +122,12 @@ type roundTripper struct{ *box }
 // RoundTrip answers a request about files while they are here, and has it answered by the real sandbox
 // otherwise. A durable call that is asked about is never one of those that were answered here.
 func (r roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
-	switch made, path := r.made.Load(), req.URL.Path; {
+	made, err := r.enter(req.Context())
+	switch path := req.URL.Path; {
+	case err != nil:
+		return nil, errors.Join(err, closeBody(req))
 	case made != nil:
-		return (*made).Transport().RoundTrip(req)
+		return r.through(made, req)
 	case r.Err() != nil:
 		return nil, errors.Join(r.Err(), closeBody(req))
 	case strings.HasPrefix(path, "/"+sandgatev1connect.FileServiceName+"/"):
@@ -131,11 +137,10 @@ func (r roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	case path == sandbox.CallPath:
 		return &http.Response{StatusCode: http.StatusNotFound, Header: http.Header{}, Body: http.NoBody, Request: req}, closeBody(req)
 	}
-	made, err := r.make(req.Context())
-	if err != nil {
+	if _, err := r.make(req.Context()); err != nil {
 		return nil, errors.Join(fmt.Errorf("make the session's sandbox: %w", err), closeBody(req))
 	}
-	return made.Transport().RoundTrip(req)
+	return r.RoundTrip(req) // it may have been given up again
 }
 
 // closeBody closes the body of a request that is not sent.

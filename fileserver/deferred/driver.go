@@ -94,14 +94,19 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 // open returns the sandbox of a workspace.
 func (d *Driver) open(id string, spec sandbox.Spec) (*box, error) {
 	b := &box{driver: d, id: id, spec: spec, done: make(chan struct{})}
-	files, err := store.Open(filepath.Join(d.opts.Folder, id, filesName), store.Limits{
-		Bytes: spec.Limits.WorkspaceBytes, Files: int64(spec.Limits.WorkspaceFiles), Disk: &d.disk,
-	})
+	files, err := d.workspace(id, spec)
 	if err != nil {
 		return nil, err
 	}
 	b.local.handler, b.local.files = d.handler, files
 	return b, nil
+}
+
+// workspace opens the files of a sandbox.
+func (d *Driver) workspace(id string, spec sandbox.Spec) (*store.Workspace, error) {
+	return store.Open(filepath.Join(d.opts.Folder, id, filesName), store.Limits{
+		Bytes: spec.Limits.WorkspaceBytes, Files: int64(spec.Limits.WorkspaceFiles), Disk: &d.disk,
+	})
 }
 
 // recovered is what the caller of a call that panicked is told. The log has the rest.

@@ -27,14 +27,14 @@ var errMoved = errors.New("the files have moved into the sandbox")
 
 // local is the files of a box while they are in the store.
 type local struct {
-	handler http.Handler     // of all boxes
-	files   *store.Workspace // of this one
+	handler http.Handler // of all boxes
 
 	mu     sync.Mutex
-	calls  int           // that read or change files now; guarded by mu
-	idle   chan struct{} // closed when there are none; nil: nobody waits for that. Guarded by mu
-	moving chan struct{} // closed when the move is over; nil: the files stay. Guarded by mu
-	moved  bool          // guarded by mu
+	files  *store.Workspace // guarded by mu
+	calls  int              // that read or change files now; guarded by mu
+	idle   chan struct{}    // closed when there are none; nil: nobody waits for that. Guarded by mu
+	moving chan struct{}    // closed when the move is over; nil: the files stay. Guarded by mu
+	moved  bool             // guarded by mu
 
 	calling context.Context         //nolint:containedctx // that of the calls, which ends when they are in the way; guarded by mu
 	expel   context.CancelCauseFunc // ends it; guarded by mu
@@ -134,6 +134,19 @@ func (l *local) leave() {
 	l.resume()
 }
 
+// back has calls come here again: the files have come back.
+func (l *local) back(files *store.Workspace) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.files, l.moved = files, false
+}
+
+func (l *local) workspace() *store.Workspace {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.files
+}
+
 // roundTrip answers a request about the files, or returns errMoved and leaves its body alone. A watch is not
 // waited for: it ends when the files move, which its caller is told.
 func (l *local) roundTrip(req *http.Request) (*http.Response, error) {
@@ -155,9 +168,10 @@ func (l *local) roundTrip(req *http.Request) (*http.Response, error) {
 
 // answer has the store answer a request. over is called when it has done all it does.
 func (l *local) answer(req *http.Request, over func()) (*http.Response, error) {
+	files := l.workspace()
 	client := loopback.Client{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer over()
-		l.handler.ServeHTTP(w, r.WithContext(withFiles(r.Context(), l.files)))
+		l.handler.ServeHTTP(w, r.WithContext(withFiles(r.Context(), files)))
 	})}
 	return client.Do(req)
 }

@@ -85,7 +85,9 @@ func (b *box) settle(made sandbox.Sandbox, err error) {
 func (b *box) follow(made sandbox.Sandbox) {
 	select {
 	case <-made.Done():
-		b.end(made.Err())
+		if now := b.made.Load(); now != nil && *now == made { // otherwise it was given up
+			b.end(made.Err())
+		}
 	case <-b.done:
 	}
 }
@@ -118,7 +120,7 @@ func (b *box) move(ctx context.Context) (sandbox.Sandbox, error) {
 
 // removeFiles removes the files here, and ends the watches of them.
 func (b *box) removeFiles(ctx context.Context) error {
-	if err := b.local.files.Close(); err != nil {
+	if err := b.local.workspace().Close(); err != nil {
 		return err
 	}
 	return store.Remove(ctx, filepath.Join(b.driver.opts.Folder, b.id, filesName))

@@ -32,8 +32,7 @@ type growing struct {
 // Write adds to the archive, or writes nothing where there is no room for all of data.
 func (g *growing) Write(data []byte) (int, error) {
 	if g.size+int64(len(data)) > g.limit {
-		return 0, guestrpc.NewError(connect.CodeFailedPrecondition, fmt.Errorf("the files are more than %d bytes as an archive", g.limit),
-			"WORKSPACE_TOO_LARGE", "A file with holes counts as if it had none. Remove files that are not needed.")
+		return 0, errTooLarge(g.limit)
 	}
 	if err := g.room(int64(len(data))); err != nil {
 		return 0, err
@@ -41,6 +40,12 @@ func (g *growing) Write(data []byte) (int, error) {
 	n, err := g.file.Write(data)
 	g.size += int64(n)
 	return n, err
+}
+
+// errTooLarge is for files that no sandbox of this size could have, but for holes in them.
+func errTooLarge(limit int64) error {
+	return guestrpc.NewError(connect.CodeFailedPrecondition, fmt.Errorf("the files are more than %d bytes as an archive", limit),
+		"WORKSPACE_TOO_LARGE", "A file with holes counts as if it had none. Remove files that are not needed.")
 }
 
 // room has so many bytes more be there.

@@ -13,42 +13,6 @@ import (
 	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
-// turn lets one at a time work on something.
-type turn struct {
-	free    chan struct{} // holds one value while nobody works
-	waiting int           // those that work and those that wait; guarded by Store.mu
-}
-
-// enter waits until nobody else works on a session's files. Leave must be called.
-func (s *Store) enter(ctx context.Context, g group) (leave func(), err error) {
-	s.mu.Lock()
-	t := s.turns[g]
-	if t == nil {
-		t = &turn{free: make(chan struct{}, 1)}
-		t.free <- struct{}{}
-		s.turns[g] = t
-	}
-	t.waiting++
-	s.mu.Unlock()
-	done := func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if t.waiting--; t.waiting == 0 {
-			delete(s.turns, g)
-		}
-	}
-	select {
-	case <-t.free:
-		return func() {
-			t.free <- struct{}{}
-			done()
-		}, nil
-	case <-ctx.Done():
-		done()
-		return nil, guestrpc.CallerLeft(ctx.Err())
-	}
-}
-
 // find returns a copy, or the error that there is none.
 func (s *Store) find(g group, name string) (*kept, error) {
 	s.mu.Lock()
@@ -119,7 +83,7 @@ func (s *Store) Forget(tenant, session string) {
 		return
 	}
 	g := group{tenant, session}
-	leave, err := s.enter(context.Background(), g) // whoever works on it fails soon, as its sandbox has ended
+	leave, err := s.alone(context.Background(), g) // whoever works on it fails soon, as its sandbox has ended
 	if err != nil {
 		return
 	}

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"connectrpc.com/connect"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox"
-	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
 // unpack has a sandbox unpack an archive into its home.
@@ -54,9 +54,10 @@ func choose(ctx context.Context, from io.Reader, to io.Writer, wanted func(name 
 }
 
 // apply makes the files of a sandbox what a difference has in the end: then is the archive of that.
-func apply(ctx context.Context, sb sandbox.Sandbox, d difference, then io.Reader) error {
-	if err := d.clear(ctx, sb); err != nil {
-		return err
+// It returns how many paths it could not remove.
+func apply(ctx context.Context, sb sandbox.Sandbox, d difference, then io.Reader) (left int64, err error) {
+	if left, err = d.clear(ctx, sb); err != nil {
+		return left, err
 	}
 	wanted := map[string]bool{}
 	for _, name := range d.paths {
@@ -65,7 +66,7 @@ func apply(ctx context.Context, sb sandbox.Sandbox, d difference, then io.Reader
 		}
 	}
 	if len(wanted) == 0 {
-		return nil
+		return left, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -75,18 +76,23 @@ func apply(ctx context.Context, sb sandbox.Sandbox, d difference, then io.Reader
 		defer close(chosen)
 		in.CloseWithError(choose(ctx, then, in, func(name string) bool { return wanted[name] }))
 	}()
-	err := unpack(ctx, sb, out)
+	err = unpack(ctx, sb, out)
 	_ = out.Close() // whoever writes stops
 	<-chosen
-	return err
+	return left, err
 }
 
-// clear removes what a difference has not in the end, and what is something else then.
-func (d difference) clear(ctx context.Context, sb sandbox.Sandbox) error {
+// clear removes what a difference has not in the end, and what is something else then. It returns how many are left,
+// as their names are no text.
+func (d difference) clear(ctx context.Context, sb sandbox.Sandbox) (left int64, err error) {
 	files, cleared := filesOf(sb), ""
 	for _, name := range d.paths {
 		now, there := d.before[name]
 		if then, stays := d.after[name]; !there || (stays && then.kind == now.kind) {
+			continue
+		}
+		if !utf8.ValidString(name) { // nothing can name it
+			left++
 			continue
 		}
 		if cleared != "" && within(name, cleared) {
@@ -94,11 +100,11 @@ func (d difference) clear(ctx context.Context, sb sandbox.Sandbox) error {
 		}
 		_, err := files.Remove(ctx, &sandgatev1.RemoveRequest{Path: "./" + name, Recursive: now.kind == sandgatev1.FileType_FILE_TYPE_DIRECTORY})
 		if err != nil && connect.CodeOf(err) != connect.CodeNotFound { // somebody was faster
-			return err
+			return left, err
 		}
 		cleared = name
 	}
-	return nil
+	return left, nil
 }
 
 // halfway adds to the error of an undo that stopped where everything is.
@@ -120,14 +126,10 @@ func (s *Store) Fill(ctx context.Context, sb sandbox.Sandbox, tenant, name strin
 	if err != nil {
 		return false, nil // it is the answer
 	}
-	if err := s.slots.Acquire(ctx, 1); err != nil {
-		return false, guestrpc.CallerLeft(err)
-	}
-	defer s.slots.Release(1)
 	archive, closer, err := s.open(k)
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = closer.Close() }()
-	return true, unpack(ctx, sb, archive)
+	return true, s.work(ctx, tenant, sb, func(ctx context.Context) error { return unpack(ctx, sb, archive) })
 }

@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
@@ -46,7 +45,7 @@ func (s *Store) Save(ctx context.Context, sb sandbox.Sandbox, tenant, session, n
 
 // save keeps the files of a session's sandbox as a workspace.
 func (s *Store) save(ctx context.Context, sb sandbox.Sandbox, session string, r record) (*sandgatev1.Snapshot, error) {
-	leave, err := s.enter(ctx, group{r.Tenant, session})
+	leave, err := s.alone(ctx, group{r.Tenant, session})
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +134,7 @@ func (s *Service) begin(ctx context.Context, session string) (*working, error) {
 		return nil, err
 	}
 	g := group{s.sessions.Tenant(ctx), session}
-	leave, err := s.store.enter(ctx, g)
+	leave, err := s.store.alone(ctx, g)
 	if err != nil {
 		return nil, err
 	}
@@ -189,6 +188,3 @@ func (s *Store) SavedAt(tenant, name string) (time.Time, bool) {
 	}
 	return time.Unix(0, k.Serial), true
 }
-
-// shown returns the first paths of a difference.
-func shown(d difference) []string { return slices.Clip(d.paths[:min(len(d.paths), maxShown)]) }

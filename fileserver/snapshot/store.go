@@ -20,8 +20,6 @@ import (
 )
 
 const (
-	// atOnce bounds the copies that are made, read or compared at a time: each reads or writes as fast as it can.
-	atOnce = 4
 	// maxWorkspaces bounds those of a tenant, as all are known in memory.
 	maxWorkspaces = 10_000
 	// maxCheckpoints is how many of a session are kept.
@@ -61,7 +59,7 @@ type Store struct {
 
 	mu    sync.Mutex
 	all   map[group]map[string]*kept // by name; guarded by mu
-	turns map[group]*turn            // of groups that somebody works on; guarded by mu
+	turns map[group]*turn            // of sessions and tenants that somebody works for; guarded by mu
 }
 
 // group is what names are unique in: the workspaces of a tenant, or the checkpoints of one session.

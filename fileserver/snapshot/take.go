@@ -39,19 +39,22 @@ func (b box) Sandbox(context.Context, string) (sandbox.Sandbox, error) { return 
 // take copies the files of a sandbox and keeps the copy, in place of an older one with its name. What was kept
 // before stays where it fails.
 func (s *Store) take(ctx context.Context, sb sandbox.Sandbox, r record) (*kept, error) {
-	if err := s.slots.Acquire(ctx, 1); err != nil {
-		return nil, guestrpc.CallerLeft(err)
-	}
-	defer s.slots.Release(1)
+	var made *kept
+	err := s.work(ctx, r.Tenant, sb, func(ctx context.Context) (err error) {
+		made, err = s.write(ctx, sb, r)
+		return err
+	})
+	return made, err
+}
+
+// write writes a copy and keeps it.
+func (s *Store) write(ctx context.Context, sb sandbox.Sandbox, r record) (*kept, error) {
 	id := strings.ToLower(rand.Text())
 	file, err := os.OpenFile(s.archive(id), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, s.failed(err)
 	}
-	limits := sb.Spec().Limits.WithDefaults()
-	archive := &growing{
-		store: s, file: file, tenant: r.Tenant, limit: limits.WorkspaceBytes + entryRoom*int64(limits.WorkspaceFiles+1),
-	}
+	archive := &growing{store: s, file: file, tenant: r.Tenant, limit: sizeLimit(sb)}
 	if err = s.fill(ctx, sb, archive, &r); err == nil {
 		err = archive.settle(r.Session == "") // the checkpoints of a session do not outlive the host, as it does not
 	}

@@ -49,6 +49,7 @@ func (p pieces) Write(data []byte) (int, error) {
 // exporting is the work on one archive.
 type exporting struct {
 	ctx     context.Context //nolint:containedctx // it is that of one export, which this is
+	fixed   bool            // no mode is changed, what may not be read is left out
 	out     *tar.Writer
 	entries int
 	linked  map[uint64]string // the name under which a file with several names was sent
@@ -56,8 +57,8 @@ type exporting struct {
 
 // export writes an archive.
 func (v *view) export(ctx context.Context, path string, to io.Writer) error {
-	x := &exporting{ctx: ctx, out: tar.NewWriter(to), linked: map[uint64]string{}}
-	w := walk{view: v, root: path, force: true}
+	x := &exporting{ctx: ctx, fixed: v.fixed, out: tar.NewWriter(to), linked: map[uint64]string{}}
+	w := walk{view: v, root: path, force: !v.fixed}
 	err := w.each(ctx, func(e entry) (bool, error) {
 		if err := x.add(e, e.rel); err != nil || !e.is(unix.S_IFDIR) {
 			return true, err
@@ -65,7 +66,7 @@ func (v *view) export(ctx context.Context, path string, to io.Writer) error {
 		if err := w.enter(e); err != nil {
 			return false, err
 		}
-		if w.unreadable > 0 {
+		if w.unreadable > 0 && !v.fixed {
 			return false, errTooDeep(e.path)
 		}
 		return true, nil
@@ -135,7 +136,7 @@ func gone(err error) error {
 
 // file adds a regular file.
 func (x *exporting) file(e entry, header *tar.Header) error {
-	file, stat, err := e.in.forceFile(e.name)
+	file, stat, err := x.open(e)
 	if err != nil {
 		return gone(err)
 	}
@@ -153,6 +154,19 @@ func (x *exporting) file(e entry, header *tar.Header) error {
 		return err
 	}
 	return x.content(file, stat.Size)
+}
+
+// open opens a regular file whatever its mode, unless nothing may be changed for that: then one that may not be read
+// is left out.
+func (x *exporting) open(e entry) (*os.File, unix.Stat_t, error) {
+	if !x.fixed {
+		return e.in.forceFile(e.name)
+	}
+	file, stat, err := e.in.file(e.name, unix.O_RDONLY, ownerRead)
+	if errors.Is(err, unix.EACCES) {
+		err = unix.ENOENT
+	}
+	return file, stat, err
 }
 
 // content sends so many bytes of a file: zeros, where it has become shorter.

@@ -26,6 +26,8 @@ type house struct {
 
 	w   *Workspace
 	dir string
+
+	swaps int // that a storm makes; zero: as many as it can in its time
 }
 
 func newHouse(t *testing.T, limits Limits) *house {

@@ -38,6 +38,9 @@ func (w *Workspace) checked(path string) (string, error) {
 
 // errOutside says why a path that is not below the home is refused.
 func (w *Workspace) errOutside(path string) error {
+	if w.fixed {
+		return fail(connect.CodePermissionDenied, "OUTSIDE_LIBRARY", "use a path below "+w.home, "%q is not below %s", path, w.home)
+	}
 	for _, system := range []string{"/proc", "/sys", "/dev"} {
 		if within(path, system) {
 			return fail(connect.CodePermissionDenied, "SYSTEM_PATH", "use a path below /home/user or /tmp",

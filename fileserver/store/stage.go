@@ -22,6 +22,9 @@ type staged struct {
 
 // newStaged makes an empty file with a mode.
 func (v *view) newStaged(mode uint32) (*staged, error) {
+	if v.fixed {
+		return nil, errFixed()
+	}
 	s := &staged{view: v, name: rand.Text(), room: claim{ledger: &v.used}}
 	if err := s.room.take(0, 1); err != nil {
 		return nil, err

@@ -62,6 +62,7 @@ type Workspace struct {
 
 	dir     string
 	home    string // that callers know the directory by
+	fixed   bool   // nothing in it is changed, not even a mode
 	used    ledger
 	watches atomic.Int32
 	done    chan struct{}
@@ -89,6 +90,19 @@ func Open(dir string, limits Limits) (*Workspace, error) {
 		return nil, fmt.Errorf("open the workspace in %s: %w", absolute, err)
 	}
 	return w, nil
+}
+
+// OpenFixed returns a workspace that is a directory of the host as it is, which callers know by another path. It can
+// only be read: whatever would change it is refused with PermissionDenied.
+func OpenFixed(dir, home string) (*Workspace, error) {
+	absolute, err := filepath.EvalSymlinks(dir)
+	if err == nil {
+		absolute, err = filepath.Abs(absolute)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open a workspace: %w", err)
+	}
+	return &Workspace{dir: absolute, home: home, fixed: true, done: make(chan struct{})}, nil
 }
 
 // Close ends the workspace. When it returns nothing in the directory gets, loses or changes a name any more; calls
@@ -141,6 +155,13 @@ func (w *Workspace) view() (*view, error) {
 	default:
 	}
 	v := &view{Workspace: w}
+	if w.fixed {
+		var err error
+		if v.tree, err = openFolder(w.dir); err != nil {
+			return nil, fileError(w.home, err)
+		}
+		return v, nil
+	}
 	for _, one := range []struct {
 		name string
 		to   *folder
@@ -168,12 +189,19 @@ func (v *view) close() {
 
 // change does fn while nothing else changes names.
 func (v *view) change(fn func() error) error {
+	if v.fixed {
+		return errFixed()
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {
 		return errClosed()
 	}
 	return fn()
+}
+
+func errFixed() error {
+	return fail(connect.CodePermissionDenied, "READ_ONLY", "copy it to /home/user first, and change the copy", "it can only be read")
 }
 
 func errClosed() error {

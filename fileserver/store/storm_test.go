@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -26,9 +27,16 @@ func TestStorm(t *testing.T) {
 	secret, check := h.outside()
 	h.put("a/b/secret", "inside")
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	if swaps, err := strconv.Atoi(os.Getenv("STORM_SWAPS")); err == nil { // as many as are asked for, however long it takes
+		ctx, cancel = context.WithCancel(t.Context())
+		h.swaps = swaps
+	}
 	defer cancel()
 	var all sync.WaitGroup
-	all.Go(func() { h.swap(ctx, secret) })
+	all.Go(func() {
+		defer cancel()
+		t.Logf("%d exchanges", h.swap(ctx, secret))
+	})
 	told := func(what string, data []byte) {
 		if bytes.Contains(data, []byte("s3cret")) {
 			t.Errorf("%s told what is outside", what)
@@ -90,14 +98,19 @@ func TestStorm(t *testing.T) {
 }
 
 // swap exchanges a/b, which is a directory with a file, with a link to the directory outside, and in the same way
-// the file c/f with a link to the secret, as fast as it can. What calls take away it makes anew.
-func (h *house) swap(ctx context.Context, secret string) {
+// the file c/f with a link to the secret, as fast as it can. What calls take away it makes anew. It returns how many
+// exchanges it has made.
+func (h *house) swap(ctx context.Context, secret string) (swaps int) {
 	home := filepath.Join(h.dir, treeName)
 	path := func(names ...string) string { return filepath.Join(append([]string{home}, names...)...) }
 	exchange := func(a, b string) bool {
-		return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE) == nil
+		if unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE) != nil {
+			return false
+		}
+		swaps++
+		return true
 	}
-	for i := 0; ctx.Err() == nil; i++ {
+	for i := 0; ctx.Err() == nil && (h.swaps == 0 || swaps < h.swaps); i++ {
 		if !exchange(path("a", "b"), path("a", "other")) {
 			target := filepath.Dir(secret)
 			if i%2 == 0 {
@@ -118,4 +131,5 @@ func (h *house) swap(ctx context.Context, secret string) {
 			_ = os.Symlink(secret, path("c", "other"))
 		}
 	}
+	return swaps
 }

@@ -790,6 +790,89 @@ func (x *ExtendSessionResponse) GetSession() *Session {
 	return nil
 }
 
+// ReleaseSandboxRequest names a session.
+type ReleaseSandboxRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session's id.
+	SessionId     string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseSandboxRequest) Reset() {
+	*x = ReleaseSandboxRequest{}
+	mi := &file_sandgate_v1_session_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseSandboxRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseSandboxRequest) ProtoMessage() {}
+
+func (x *ReleaseSandboxRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_session_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseSandboxRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseSandboxRequest) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_session_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ReleaseSandboxRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+// ReleaseSandboxResponse says that the session has no sandbox.
+type ReleaseSandboxResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseSandboxResponse) Reset() {
+	*x = ReleaseSandboxResponse{}
+	mi := &file_sandgate_v1_session_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseSandboxResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseSandboxResponse) ProtoMessage() {}
+
+func (x *ReleaseSandboxResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandgate_v1_session_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseSandboxResponse.ProtoReflect.Descriptor instead.
+func (*ReleaseSandboxResponse) Descriptor() ([]byte, []int) {
+	return file_sandgate_v1_session_proto_rawDescGZIP(), []int{11}
+}
+
 // DeleteSessionRequest names a session to end.
 type DeleteSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -803,7 +886,7 @@ type DeleteSessionRequest struct {
 
 func (x *DeleteSessionRequest) Reset() {
 	*x = DeleteSessionRequest{}
-	mi := &file_sandgate_v1_session_proto_msgTypes[10]
+	mi := &file_sandgate_v1_session_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +898,7 @@ func (x *DeleteSessionRequest) String() string {
 func (*DeleteSessionRequest) ProtoMessage() {}
 
 func (x *DeleteSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sandgate_v1_session_proto_msgTypes[10]
+	mi := &file_sandgate_v1_session_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +911,7 @@ func (x *DeleteSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSessionRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSessionRequest) Descriptor() ([]byte, []int) {
-	return file_sandgate_v1_session_proto_rawDescGZIP(), []int{10}
+	return file_sandgate_v1_session_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeleteSessionRequest) GetSessionId() string {
@@ -854,7 +937,7 @@ type DeleteSessionResponse struct {
 
 func (x *DeleteSessionResponse) Reset() {
 	*x = DeleteSessionResponse{}
-	mi := &file_sandgate_v1_session_proto_msgTypes[11]
+	mi := &file_sandgate_v1_session_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +949,7 @@ func (x *DeleteSessionResponse) String() string {
 func (*DeleteSessionResponse) ProtoMessage() {}
 
 func (x *DeleteSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sandgate_v1_session_proto_msgTypes[11]
+	mi := &file_sandgate_v1_session_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +962,7 @@ func (x *DeleteSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSessionResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSessionResponse) Descriptor() ([]byte, []int) {
-	return file_sandgate_v1_session_proto_rawDescGZIP(), []int{11}
+	return file_sandgate_v1_session_proto_rawDescGZIP(), []int{13}
 }
 
 var File_sandgate_v1_session_proto protoreflect.FileDescriptor
@@ -953,7 +1036,11 @@ const file_sandgate_v1_session_proto_rawDesc = "" +
 	"\fidle_timeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
 	"\"\x04\b\x80\xa3\x052\x02\b\x01R\vidleTimeout\"G\n" +
 	"\x15ExtendSessionResponse\x12.\n" +
-	"\asession\x18\x01 \x01(\v2\x14.sandgate.v1.SessionR\asession\"Z\n" +
+	"\asession\x18\x01 \x01(\v2\x14.sandgate.v1.SessionR\asession\"A\n" +
+	"\x15ReleaseSandboxRequest\x12(\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tsessionId\"\x18\n" +
+	"\x16ReleaseSandboxResponse\"Z\n" +
 	"\x14DeleteSessionRequest\x12(\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tsessionId\x12\x18\n" +
@@ -962,7 +1049,7 @@ const file_sandgate_v1_session_proto_rawDesc = "" +
 	"\fSessionState\x12\x1d\n" +
 	"\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15SESSION_STATE_RUNNING\x10\x01\x12\x16\n" +
-	"\x12SESSION_STATE_LOST\x10\x022\x98\x04\n" +
+	"\x12SESSION_STATE_LOST\x10\x022\x85\x05\n" +
 	"\x0eSessionService\x12h\n" +
 	"\rCreateSession\x12!.sandgate.v1.CreateSessionRequest\x1a\".sandgate.v1.CreateSessionResponse\"\x10\xba\xe1\x18\f\x10\x01\x1a\bsessions\x12`\n" +
 	"\n" +
@@ -970,7 +1057,8 @@ const file_sandgate_v1_session_proto_rawDesc = "" +
 	"\x1a\bsessions\x90\x02\x01\x12f\n" +
 	"\fListSessions\x12 .sandgate.v1.ListSessionsRequest\x1a!.sandgate.v1.ListSessionsResponse\"\x11\xba\xe1\x18\n" +
 	"\x1a\bsessions\x90\x02\x01\x12h\n" +
-	"\rExtendSession\x12!.sandgate.v1.ExtendSessionRequest\x1a\".sandgate.v1.ExtendSessionResponse\"\x10\xba\xe1\x18\f\x10\x01\x1a\bsessions\x12h\n" +
+	"\rExtendSession\x12!.sandgate.v1.ExtendSessionRequest\x1a\".sandgate.v1.ExtendSessionResponse\"\x10\xba\xe1\x18\f\x10\x01\x1a\bsessions\x12k\n" +
+	"\x0eReleaseSandbox\x12\".sandgate.v1.ReleaseSandboxRequest\x1a#.sandgate.v1.ReleaseSandboxResponse\"\x10\xba\xe1\x18\f\x10\x01\x1a\bsessions\x12h\n" +
 	"\rDeleteSession\x12!.sandgate.v1.DeleteSessionRequest\x1a\".sandgate.v1.DeleteSessionResponse\"\x10\xba\xe1\x18\f\x10\x01\x1a\bsessionsB\xa7\x01\n" +
 	"\x0fcom.sandgate.v1B\fSessionProtoP\x01Z9github.com/sandgate/sandgate/proto/sandgate/v1;sandgatev1\xa2\x02\x03SXX\xaa\x02\vSandgate.V1\xca\x02\vSandgate\\V1\xe2\x02\x17Sandgate\\V1\\GPBMetadata\xea\x02\fSandgate::V1b\x06proto3"
 
@@ -987,58 +1075,62 @@ func file_sandgate_v1_session_proto_rawDescGZIP() []byte {
 }
 
 var file_sandgate_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_sandgate_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_sandgate_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_sandgate_v1_session_proto_goTypes = []any{
-	(SessionState)(0),             // 0: sandgate.v1.SessionState
-	(*Limits)(nil),                // 1: sandgate.v1.Limits
-	(*Session)(nil),               // 2: sandgate.v1.Session
-	(*CreateSessionRequest)(nil),  // 3: sandgate.v1.CreateSessionRequest
-	(*CreateSessionResponse)(nil), // 4: sandgate.v1.CreateSessionResponse
-	(*GetSessionRequest)(nil),     // 5: sandgate.v1.GetSessionRequest
-	(*GetSessionResponse)(nil),    // 6: sandgate.v1.GetSessionResponse
-	(*ListSessionsRequest)(nil),   // 7: sandgate.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),  // 8: sandgate.v1.ListSessionsResponse
-	(*ExtendSessionRequest)(nil),  // 9: sandgate.v1.ExtendSessionRequest
-	(*ExtendSessionResponse)(nil), // 10: sandgate.v1.ExtendSessionResponse
-	(*DeleteSessionRequest)(nil),  // 11: sandgate.v1.DeleteSessionRequest
-	(*DeleteSessionResponse)(nil), // 12: sandgate.v1.DeleteSessionResponse
-	nil,                           // 13: sandgate.v1.Session.MetadataEntry
-	nil,                           // 14: sandgate.v1.CreateSessionRequest.MetadataEntry
-	nil,                           // 15: sandgate.v1.ListSessionsRequest.MetadataEntry
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
+	(SessionState)(0),              // 0: sandgate.v1.SessionState
+	(*Limits)(nil),                 // 1: sandgate.v1.Limits
+	(*Session)(nil),                // 2: sandgate.v1.Session
+	(*CreateSessionRequest)(nil),   // 3: sandgate.v1.CreateSessionRequest
+	(*CreateSessionResponse)(nil),  // 4: sandgate.v1.CreateSessionResponse
+	(*GetSessionRequest)(nil),      // 5: sandgate.v1.GetSessionRequest
+	(*GetSessionResponse)(nil),     // 6: sandgate.v1.GetSessionResponse
+	(*ListSessionsRequest)(nil),    // 7: sandgate.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),   // 8: sandgate.v1.ListSessionsResponse
+	(*ExtendSessionRequest)(nil),   // 9: sandgate.v1.ExtendSessionRequest
+	(*ExtendSessionResponse)(nil),  // 10: sandgate.v1.ExtendSessionResponse
+	(*ReleaseSandboxRequest)(nil),  // 11: sandgate.v1.ReleaseSandboxRequest
+	(*ReleaseSandboxResponse)(nil), // 12: sandgate.v1.ReleaseSandboxResponse
+	(*DeleteSessionRequest)(nil),   // 13: sandgate.v1.DeleteSessionRequest
+	(*DeleteSessionResponse)(nil),  // 14: sandgate.v1.DeleteSessionResponse
+	nil,                            // 15: sandgate.v1.Session.MetadataEntry
+	nil,                            // 16: sandgate.v1.CreateSessionRequest.MetadataEntry
+	nil,                            // 17: sandgate.v1.ListSessionsRequest.MetadataEntry
+	(*timestamppb.Timestamp)(nil),  // 18: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 19: google.protobuf.Duration
 }
 var file_sandgate_v1_session_proto_depIdxs = []int32{
 	1,  // 0: sandgate.v1.Session.limits:type_name -> sandgate.v1.Limits
-	13, // 1: sandgate.v1.Session.metadata:type_name -> sandgate.v1.Session.MetadataEntry
+	15, // 1: sandgate.v1.Session.metadata:type_name -> sandgate.v1.Session.MetadataEntry
 	0,  // 2: sandgate.v1.Session.state:type_name -> sandgate.v1.SessionState
-	16, // 3: sandgate.v1.Session.created_at:type_name -> google.protobuf.Timestamp
-	16, // 4: sandgate.v1.Session.idle_expires_at:type_name -> google.protobuf.Timestamp
-	16, // 5: sandgate.v1.Session.hard_expires_at:type_name -> google.protobuf.Timestamp
-	17, // 6: sandgate.v1.Session.idle_timeout:type_name -> google.protobuf.Duration
-	16, // 7: sandgate.v1.Session.saved_at:type_name -> google.protobuf.Timestamp
+	18, // 3: sandgate.v1.Session.created_at:type_name -> google.protobuf.Timestamp
+	18, // 4: sandgate.v1.Session.idle_expires_at:type_name -> google.protobuf.Timestamp
+	18, // 5: sandgate.v1.Session.hard_expires_at:type_name -> google.protobuf.Timestamp
+	19, // 6: sandgate.v1.Session.idle_timeout:type_name -> google.protobuf.Duration
+	18, // 7: sandgate.v1.Session.saved_at:type_name -> google.protobuf.Timestamp
 	1,  // 8: sandgate.v1.CreateSessionRequest.limits:type_name -> sandgate.v1.Limits
-	14, // 9: sandgate.v1.CreateSessionRequest.metadata:type_name -> sandgate.v1.CreateSessionRequest.MetadataEntry
-	17, // 10: sandgate.v1.CreateSessionRequest.idle_timeout:type_name -> google.protobuf.Duration
-	17, // 11: sandgate.v1.CreateSessionRequest.max_lifetime:type_name -> google.protobuf.Duration
+	16, // 9: sandgate.v1.CreateSessionRequest.metadata:type_name -> sandgate.v1.CreateSessionRequest.MetadataEntry
+	19, // 10: sandgate.v1.CreateSessionRequest.idle_timeout:type_name -> google.protobuf.Duration
+	19, // 11: sandgate.v1.CreateSessionRequest.max_lifetime:type_name -> google.protobuf.Duration
 	2,  // 12: sandgate.v1.CreateSessionResponse.session:type_name -> sandgate.v1.Session
 	2,  // 13: sandgate.v1.GetSessionResponse.session:type_name -> sandgate.v1.Session
-	15, // 14: sandgate.v1.ListSessionsRequest.metadata:type_name -> sandgate.v1.ListSessionsRequest.MetadataEntry
+	17, // 14: sandgate.v1.ListSessionsRequest.metadata:type_name -> sandgate.v1.ListSessionsRequest.MetadataEntry
 	2,  // 15: sandgate.v1.ListSessionsResponse.sessions:type_name -> sandgate.v1.Session
-	17, // 16: sandgate.v1.ExtendSessionRequest.idle_timeout:type_name -> google.protobuf.Duration
+	19, // 16: sandgate.v1.ExtendSessionRequest.idle_timeout:type_name -> google.protobuf.Duration
 	2,  // 17: sandgate.v1.ExtendSessionResponse.session:type_name -> sandgate.v1.Session
 	3,  // 18: sandgate.v1.SessionService.CreateSession:input_type -> sandgate.v1.CreateSessionRequest
 	5,  // 19: sandgate.v1.SessionService.GetSession:input_type -> sandgate.v1.GetSessionRequest
 	7,  // 20: sandgate.v1.SessionService.ListSessions:input_type -> sandgate.v1.ListSessionsRequest
 	9,  // 21: sandgate.v1.SessionService.ExtendSession:input_type -> sandgate.v1.ExtendSessionRequest
-	11, // 22: sandgate.v1.SessionService.DeleteSession:input_type -> sandgate.v1.DeleteSessionRequest
-	4,  // 23: sandgate.v1.SessionService.CreateSession:output_type -> sandgate.v1.CreateSessionResponse
-	6,  // 24: sandgate.v1.SessionService.GetSession:output_type -> sandgate.v1.GetSessionResponse
-	8,  // 25: sandgate.v1.SessionService.ListSessions:output_type -> sandgate.v1.ListSessionsResponse
-	10, // 26: sandgate.v1.SessionService.ExtendSession:output_type -> sandgate.v1.ExtendSessionResponse
-	12, // 27: sandgate.v1.SessionService.DeleteSession:output_type -> sandgate.v1.DeleteSessionResponse
-	23, // [23:28] is the sub-list for method output_type
-	18, // [18:23] is the sub-list for method input_type
+	11, // 22: sandgate.v1.SessionService.ReleaseSandbox:input_type -> sandgate.v1.ReleaseSandboxRequest
+	13, // 23: sandgate.v1.SessionService.DeleteSession:input_type -> sandgate.v1.DeleteSessionRequest
+	4,  // 24: sandgate.v1.SessionService.CreateSession:output_type -> sandgate.v1.CreateSessionResponse
+	6,  // 25: sandgate.v1.SessionService.GetSession:output_type -> sandgate.v1.GetSessionResponse
+	8,  // 26: sandgate.v1.SessionService.ListSessions:output_type -> sandgate.v1.ListSessionsResponse
+	10, // 27: sandgate.v1.SessionService.ExtendSession:output_type -> sandgate.v1.ExtendSessionResponse
+	12, // 28: sandgate.v1.SessionService.ReleaseSandbox:output_type -> sandgate.v1.ReleaseSandboxResponse
+	14, // 29: sandgate.v1.SessionService.DeleteSession:output_type -> sandgate.v1.DeleteSessionResponse
+	24, // [24:30] is the sub-list for method output_type
+	18, // [18:24] is the sub-list for method input_type
 	18, // [18:18] is the sub-list for extension type_name
 	18, // [18:18] is the sub-list for extension extendee
 	0,  // [0:18] is the sub-list for field type_name
@@ -1056,7 +1148,7 @@ func file_sandgate_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sandgate_v1_session_proto_rawDesc), len(file_sandgate_v1_session_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

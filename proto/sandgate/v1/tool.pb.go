@@ -501,7 +501,8 @@ func (x *Tool) GetProcedure() string {
 // CallToolRequest names a tool, a session and arguments.
 type CallToolRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The session in which the tool works.
+	// The session in which the tool works. It may be empty for a tool that works in none: one of the operator's own
+	// without files.
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// The tool's name, as ListTools gives it.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
@@ -984,10 +985,10 @@ const file_sandgate_v1_tool_proto_rawDesc = "" +
 	"\routput_schema\x18\x04 \x01(\v2\x17.google.protobuf.StructR\foutputSchema\x12!\n" +
 	"\fside_effects\x18\x05 \x01(\bR\vsideEffects\x12\x16\n" +
 	"\x06scopes\x18\x06 \x03(\tR\x06scopes\x12\x1c\n" +
-	"\tprocedure\x18\a \x01(\tR\tprocedure\"\xb4\x01\n" +
-	"\x0fCallToolRequest\x12(\n" +
+	"\tprocedure\x18\a \x01(\tR\tprocedure\"\xb2\x01\n" +
+	"\x0fCallToolRequest\x12&\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tsessionId\x12\x1d\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12\x1d\n" +
 	"\x04name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04name\x125\n" +
 	"\targuments\x18\x03 \x01(\v2\x17.google.protobuf.StructR\targuments\x12!\n" +
 	"\acall_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x06callId\"\xd0\x01\n" +

@@ -1011,7 +1011,9 @@ type UndoResponse struct {
 	// How many have their content or mode of then.
 	Modified int64 `protobuf:"varint,5,opt,name=modified,proto3" json:"modified,omitempty"`
 	// How many were taken away.
-	Removed       int64 `protobuf:"varint,6,opt,name=removed,proto3" json:"removed,omitempty"`
+	Removed int64 `protobuf:"varint,6,opt,name=removed,proto3" json:"removed,omitempty"`
+	// How many of them could not be, as their names are not UTF-8.
+	Unnamed       int64 `protobuf:"varint,7,opt,name=unnamed,proto3" json:"unnamed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1084,6 +1086,13 @@ func (x *UndoResponse) GetModified() int64 {
 func (x *UndoResponse) GetRemoved() int64 {
 	if x != nil {
 		return x.Removed
+	}
+	return 0
+}
+
+func (x *UndoResponse) GetUnnamed() int64 {
+	if x != nil {
+		return x.Unnamed
 	}
 	return 0
 }
@@ -1169,7 +1178,7 @@ const file_sandgate_v1_workspace_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\n" +
 	"checkpoint\x12'\n" +
-	"\x05paths\x18\x03 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10d\"\ar\x05\x10\x01(\x80 R\x05paths\"\xf8\x01\n" +
+	"\x05paths\x18\x03 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10d\"\ar\x05\x10\x01(\x80 R\x05paths\"\x92\x02\n" +
 	"\fUndoResponse\x125\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\v2\x15.sandgate.v1.SnapshotR\n" +
@@ -1178,7 +1187,8 @@ const file_sandgate_v1_workspace_proto_rawDesc = "" +
 	"\achanges\x18\x03 \x03(\v2\x1c.sandgate.v1.WorkspaceChangeR\achanges\x12\x14\n" +
 	"\x05added\x18\x04 \x01(\x03R\x05added\x12\x1a\n" +
 	"\bmodified\x18\x05 \x01(\x03R\bmodified\x12\x18\n" +
-	"\aremoved\x18\x06 \x01(\x03R\aremoved*\xa4\x01\n" +
+	"\aremoved\x18\x06 \x01(\x03R\aremoved\x12\x18\n" +
+	"\aunnamed\x18\a \x01(\x03R\aunnamed*\xa4\x01\n" +
 	"\x13WorkspaceChangeKind\x12%\n" +
 	"!WORKSPACE_CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bWORKSPACE_CHANGE_KIND_ADDED\x10\x01\x12\"\n" +

@@ -44,6 +44,9 @@ func check(c *Config) Problems {
 			add("pool_data", err.Error())
 		}
 	}
+	if c.Libraries != "" && !filepath.IsAbs(c.Libraries) {
+		add("libraries", strconv.Quote(c.Libraries)+" must be empty, or an absolute path")
+	}
 	if c.WasmTools != "" && !filepath.IsAbs(c.WasmTools) {
 		add("wasm_tools", strconv.Quote(c.WasmTools)+" must be empty, or an absolute path")
 	}

@@ -91,6 +91,8 @@ type Config struct {
 	Audit string
 	// AuditSize bounds the audit log, in bytes.
 	AuditSize int64
+	// Libraries is the folder whose directories every session may read. Empty: there are none.
+	Libraries string
 	// WasmTools is the folder of the operator's own tools. Empty: there are none.
 	WasmTools string
 	// LogLevel is debug, info, warn or error.

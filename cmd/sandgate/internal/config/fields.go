@@ -83,6 +83,7 @@ func Fields() []Field {
 		span("drain_timeout", "how long calls may go on after SIGTERM", spanBounds{0, time.Hour}, func(c *Config) *time.Duration { return &c.DrainTimeout }),
 		choice("audit", "on or off: the record of who did what, in state_dir", func(c *Config) *string { return &c.Audit }, AuditOn, AuditOff),
 		size("audit_size", "most that the audit log may have on the disk, 4MiB or more; the oldest goes", func(c *Config) *int64 { return &c.AuditSize }),
+		text("libraries", "folder whose directories every session may read as /libraries/NAME; empty: none", func(c *Config) *string { return &c.Libraries }),
 		text("wasm_tools", "folder of tools of your own, NAME.wasm with NAME.json (docs/wasm-tools.md); empty: none", func(c *Config) *string { return &c.WasmTools }),
 		choice("log_level", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error"),
 		choice("log_format", "text or json", func(c *Config) *string { return &c.LogFormat }, "text", "json"),

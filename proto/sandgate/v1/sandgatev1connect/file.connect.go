@@ -95,7 +95,8 @@ type FileServiceClient interface {
 	// Replaces a piece of a text file that must occur exactly as given, once unless told otherwise.
 	// Errors: FailedPrecondition when it occurs another number of times; the file is unchanged then.
 	Edit(context.Context, *v1.EditRequest) (*v1.EditResponse, error)
-	// Lists a directory, sorted by path, in pages.
+	// Lists a directory, sorted by path, in pages. /libraries holds what the operator shares with every session: it is
+	// read and searched like files, and used by programs once it was copied with file_copy.
 	ListFiles(context.Context, *v1.ListFilesRequest) (*v1.ListFilesResponse, error)
 	// Tells type, size, mode and times of a file. Symbolic links are described, not followed.
 	Stat(context.Context, *v1.StatRequest) (*v1.StatResponse, error)
@@ -567,7 +568,8 @@ type FileServiceHandler interface {
 	// Replaces a piece of a text file that must occur exactly as given, once unless told otherwise.
 	// Errors: FailedPrecondition when it occurs another number of times; the file is unchanged then.
 	Edit(context.Context, *v1.EditRequest) (*v1.EditResponse, error)
-	// Lists a directory, sorted by path, in pages.
+	// Lists a directory, sorted by path, in pages. /libraries holds what the operator shares with every session: it is
+	// read and searched like files, and used by programs once it was copied with file_copy.
 	ListFiles(context.Context, *v1.ListFilesRequest) (*v1.ListFilesResponse, error)
 	// Tells type, size, mode and times of a file. Symbolic links are described, not followed.
 	Stat(context.Context, *v1.StatRequest) (*v1.StatResponse, error)

@@ -45,6 +45,9 @@ const (
 	// SessionServiceExtendSessionProcedure is the fully-qualified name of the SessionService's
 	// ExtendSession RPC.
 	SessionServiceExtendSessionProcedure = "/sandgate.v1.SessionService/ExtendSession"
+	// SessionServiceReleaseSandboxProcedure is the fully-qualified name of the SessionService's
+	// ReleaseSandbox RPC.
+	SessionServiceReleaseSandboxProcedure = "/sandgate.v1.SessionService/ReleaseSandbox"
 	// SessionServiceDeleteSessionProcedure is the fully-qualified name of the SessionService's
 	// DeleteSession RPC.
 	SessionServiceDeleteSessionProcedure = "/sandgate.v1.SessionService/DeleteSession"
@@ -63,6 +66,12 @@ type SessionServiceClient interface {
 	// ExtendSession renews a session's lease, and may change its length. Every call in a session
 	// renews it too. Errors: NotFound.
 	ExtendSession(context.Context, *v1.ExtendSessionRequest) (*v1.ExtendSessionResponse, error)
+	// ReleaseSandbox has a session that was created with `deferred` give its sandbox up: its files go back to where they
+	// were before something ran, and everything that runs in it ends, Python's state included. The sandbox is made again
+	// when something runs. What is outside of /home/user is gone. The session's limits count as before. Without a sandbox
+	// it does nothing. Errors: NotFound, FailedPrecondition (a call that runs does not end within two seconds, the session
+	// is not deferred or is lost).
+	ReleaseSandbox(context.Context, *v1.ReleaseSandboxRequest) (*v1.ReleaseSandboxResponse, error)
 	// DeleteSession ends a session: whatever runs in it is killed, its sandbox and its files are
 	// gone when the call returns. Files that are to persist are saved first; where that fails, the session goes on.
 	// Errors: NotFound, ResourceExhausted (there is no room for files that are to persist).
@@ -106,6 +115,12 @@ func NewSessionServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(sessionServiceMethods.ByName("ExtendSession")),
 			connect.WithClientOptions(opts...),
 		),
+		releaseSandbox: connect.NewClient[v1.ReleaseSandboxRequest, v1.ReleaseSandboxResponse](
+			httpClient,
+			baseURL+SessionServiceReleaseSandboxProcedure,
+			connect.WithSchema(sessionServiceMethods.ByName("ReleaseSandbox")),
+			connect.WithClientOptions(opts...),
+		),
 		deleteSession: connect.NewClient[v1.DeleteSessionRequest, v1.DeleteSessionResponse](
 			httpClient,
 			baseURL+SessionServiceDeleteSessionProcedure,
@@ -117,11 +132,12 @@ func NewSessionServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 
 // sessionServiceClient implements SessionServiceClient.
 type sessionServiceClient struct {
-	createSession *connect.Client[v1.CreateSessionRequest, v1.CreateSessionResponse]
-	getSession    *connect.Client[v1.GetSessionRequest, v1.GetSessionResponse]
-	listSessions  *connect.Client[v1.ListSessionsRequest, v1.ListSessionsResponse]
-	extendSession *connect.Client[v1.ExtendSessionRequest, v1.ExtendSessionResponse]
-	deleteSession *connect.Client[v1.DeleteSessionRequest, v1.DeleteSessionResponse]
+	createSession  *connect.Client[v1.CreateSessionRequest, v1.CreateSessionResponse]
+	getSession     *connect.Client[v1.GetSessionRequest, v1.GetSessionResponse]
+	listSessions   *connect.Client[v1.ListSessionsRequest, v1.ListSessionsResponse]
+	extendSession  *connect.Client[v1.ExtendSessionRequest, v1.ExtendSessionResponse]
+	releaseSandbox *connect.Client[v1.ReleaseSandboxRequest, v1.ReleaseSandboxResponse]
+	deleteSession  *connect.Client[v1.DeleteSessionRequest, v1.DeleteSessionResponse]
 }
 
 // CreateSession calls sandgate.v1.SessionService.CreateSession.
@@ -160,6 +176,15 @@ func (c *sessionServiceClient) ExtendSession(ctx context.Context, req *v1.Extend
 	return nil, err
 }
 
+// ReleaseSandbox calls sandgate.v1.SessionService.ReleaseSandbox.
+func (c *sessionServiceClient) ReleaseSandbox(ctx context.Context, req *v1.ReleaseSandboxRequest) (*v1.ReleaseSandboxResponse, error) {
+	response, err := c.releaseSandbox.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DeleteSession calls sandgate.v1.SessionService.DeleteSession.
 func (c *sessionServiceClient) DeleteSession(ctx context.Context, req *v1.DeleteSessionRequest) (*v1.DeleteSessionResponse, error) {
 	response, err := c.deleteSession.CallUnary(ctx, connect.NewRequest(req))
@@ -182,6 +207,12 @@ type SessionServiceHandler interface {
 	// ExtendSession renews a session's lease, and may change its length. Every call in a session
 	// renews it too. Errors: NotFound.
 	ExtendSession(context.Context, *v1.ExtendSessionRequest) (*v1.ExtendSessionResponse, error)
+	// ReleaseSandbox has a session that was created with `deferred` give its sandbox up: its files go back to where they
+	// were before something ran, and everything that runs in it ends, Python's state included. The sandbox is made again
+	// when something runs. What is outside of /home/user is gone. The session's limits count as before. Without a sandbox
+	// it does nothing. Errors: NotFound, FailedPrecondition (a call that runs does not end within two seconds, the session
+	// is not deferred or is lost).
+	ReleaseSandbox(context.Context, *v1.ReleaseSandboxRequest) (*v1.ReleaseSandboxResponse, error)
 	// DeleteSession ends a session: whatever runs in it is killed, its sandbox and its files are
 	// gone when the call returns. Files that are to persist are saved first; where that fails, the session goes on.
 	// Errors: NotFound, ResourceExhausted (there is no room for files that are to persist).
@@ -221,6 +252,12 @@ func NewSessionServiceHandler(svc SessionServiceHandler, opts ...connect.Handler
 		connect.WithSchema(sessionServiceMethods.ByName("ExtendSession")),
 		connect.WithHandlerOptions(opts...),
 	)
+	sessionServiceReleaseSandboxHandler := connect.NewUnaryHandlerSimple(
+		SessionServiceReleaseSandboxProcedure,
+		svc.ReleaseSandbox,
+		connect.WithSchema(sessionServiceMethods.ByName("ReleaseSandbox")),
+		connect.WithHandlerOptions(opts...),
+	)
 	sessionServiceDeleteSessionHandler := connect.NewUnaryHandlerSimple(
 		SessionServiceDeleteSessionProcedure,
 		svc.DeleteSession,
@@ -237,6 +274,8 @@ func NewSessionServiceHandler(svc SessionServiceHandler, opts ...connect.Handler
 			sessionServiceListSessionsHandler.ServeHTTP(w, r)
 		case SessionServiceExtendSessionProcedure:
 			sessionServiceExtendSessionHandler.ServeHTTP(w, r)
+		case SessionServiceReleaseSandboxProcedure:
+			sessionServiceReleaseSandboxHandler.ServeHTTP(w, r)
 		case SessionServiceDeleteSessionProcedure:
 			sessionServiceDeleteSessionHandler.ServeHTTP(w, r)
 		default:
@@ -262,6 +301,10 @@ func (UnimplementedSessionServiceHandler) ListSessions(context.Context, *v1.List
 
 func (UnimplementedSessionServiceHandler) ExtendSession(context.Context, *v1.ExtendSessionRequest) (*v1.ExtendSessionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.SessionService.ExtendSession is not implemented"))
+}
+
+func (UnimplementedSessionServiceHandler) ReleaseSandbox(context.Context, *v1.ReleaseSandboxRequest) (*v1.ReleaseSandboxResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sandgate.v1.SessionService.ReleaseSandbox is not implemented"))
 }
 
 func (UnimplementedSessionServiceHandler) DeleteSession(context.Context, *v1.DeleteSessionRequest) (*v1.DeleteSessionResponse, error) {

@@ -1,0 +1,166 @@
+package fileserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox/guestrpc"
+)
+
+// borrow copies a file or directory of a library into a session.
+func (f *Files) borrow(ctx context.Context, req *sandgatev1.CopyRequest) (*sandgatev1.CopyResponse, error) {
+	source, err := f.Stat(ctx, &sandgatev1.StatRequest{SessionId: req.GetSessionId(), Path: req.GetSource()})
+	if err != nil {
+		return nil, err
+	}
+	if err := f.makeWay(ctx, req, source.GetFile()); err != nil {
+		return nil, err
+	}
+	var res *sandgatev1.CopyResponse
+	switch source.GetFile().GetType() {
+	case sandgatev1.FileType_FILE_TYPE_FILE:
+		res, err = f.borrowFile(ctx, req, source.GetFile())
+	case sandgatev1.FileType_FILE_TYPE_DIRECTORY:
+		res, err = f.borrowTree(ctx, req)
+	default:
+		return nil, guestrpc.NewError(connect.CodeInvalidArgument, fmt.Errorf("%q is neither a file nor a directory", req.GetSource()),
+			"NOT_A_FILE", "Copy files and directories.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	made, err := f.Stat(ctx, &sandgatev1.StatRequest{SessionId: req.GetSessionId(), Path: req.GetDestination()})
+	res.File = made.GetFile()
+	return res, err
+}
+
+// makeWay fails where something is at the destination, unless that may be replaced: a file is when the new one is
+// whole, what else can be is removed.
+func (f *Files) makeWay(ctx context.Context, req *sandgatev1.CopyRequest, source *sandgatev1.FileInfo) error {
+	there, err := f.Stat(ctx, &sandgatev1.StatRequest{SessionId: req.GetSessionId(), Path: req.GetDestination()})
+	if connect.CodeOf(err) == connect.CodeNotFound && detailOf(err) != "SESSION_NOT_FOUND" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !req.GetOverwrite() {
+		return guestrpc.NewError(connect.CodeAlreadyExists, fmt.Errorf("%q exists", req.GetDestination()),
+			"FILE_EXISTS", "Choose another destination, or set overwrite.")
+	}
+	file := sandgatev1.FileType_FILE_TYPE_FILE
+	if there.GetFile().GetType() == file && source.GetType() == file {
+		return nil
+	}
+	_, err = f.Remove(ctx, &sandgatev1.RemoveRequest{SessionId: req.GetSessionId(), Path: req.GetDestination()})
+	return err
+}
+
+// detailOf returns the reason of an error.
+func detailOf(err error) string {
+	known, ok := errors.AsType[*connect.Error](err)
+	if !ok {
+		return ""
+	}
+	for _, detail := range known.Details() {
+		if value, err := detail.Value(); err == nil {
+			if told, ok := value.(*sandgatev1.ErrorDetail); ok {
+				return told.GetReason()
+			}
+		}
+	}
+	return ""
+}
+
+// borrowFile copies one file.
+func (f *Files) borrowFile(ctx context.Context, req *sandgatev1.CopyRequest, source *sandgatev1.FileInfo) (*sandgatev1.CopyResponse, error) {
+	ask := &sandgatev1.DownloadRequest{SessionId: req.GetSessionId(), Path: req.GetSource()}
+	next := follow(ctx, func(ctx context.Context, send func([]byte) error) error {
+		return f.Download(ctx, ask, func(piece *sandgatev1.DownloadResponse) error { return send(piece.GetData()) })
+	})
+	defer next.stop()
+	first := &sandgatev1.UploadRequest{Part: &sandgatev1.UploadRequest_Header{Header: &sandgatev1.UploadHeader{
+		SessionId: req.GetSessionId(), Path: req.GetDestination(), Mode: source.GetMode() & 0o777,
+	}}}
+	res, err := f.Upload(ctx, func() (*sandgatev1.UploadRequest, error) {
+		if header := first; header != nil {
+			first = nil
+			return header, nil
+		}
+		data, err := next.receive()
+		return &sandgatev1.UploadRequest{Part: &sandgatev1.UploadRequest_Data{Data: data}}, err
+	})
+	return &sandgatev1.CopyResponse{Files: 1, Bytes: res.GetFile().GetSize()}, err
+}
+
+// borrowTree copies a directory with everything in it.
+func (f *Files) borrowTree(ctx context.Context, req *sandgatev1.CopyRequest) (*sandgatev1.CopyResponse, error) {
+	ask := &sandgatev1.ExportRequest{SessionId: req.GetSessionId(), Path: req.GetSource()}
+	next := follow(ctx, func(ctx context.Context, send func([]byte) error) error {
+		return f.Export(ctx, ask, func(piece *sandgatev1.ExportResponse) error { return send(piece.GetData()) })
+	})
+	defer next.stop()
+	first := &sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Header{Header: &sandgatev1.ImportHeader{
+		SessionId: req.GetSessionId(), Path: strings.TrimRight(req.GetDestination(), "/"),
+	}}}
+	res, err := f.Import(ctx, func() (*sandgatev1.ImportRequest, error) {
+		if header := first; header != nil {
+			first = nil
+			return header, nil
+		}
+		data, err := next.receive()
+		return &sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Data{Data: data}}, err
+	})
+	return &sandgatev1.CopyResponse{Files: res.GetFiles(), Directories: res.GetDirectories() + 1, Bytes: res.GetBytes()}, err
+}
+
+// following is a stream that is sent by one call and received by another.
+type following struct {
+	pieces chan []byte
+	over   chan struct{}
+	err    error // why there is no more; set before over is closed
+	cancel context.CancelFunc
+}
+
+// follow begins to send. Stop must be called.
+func follow(ctx context.Context, give func(context.Context, func([]byte) error) error) *following {
+	ctx, cancel := context.WithCancel(ctx)
+	f := &following{pieces: make(chan []byte), over: make(chan struct{}), cancel: cancel}
+	go func() {
+		defer close(f.over)
+		f.err = give(ctx, func(data []byte) error {
+			select {
+			case f.pieces <- data:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		if f.err == nil {
+			f.err = io.EOF
+		}
+	}()
+	return f
+}
+
+// receive returns the next piece, io.EOF at the end.
+func (f *following) receive() ([]byte, error) {
+	select {
+	case data := <-f.pieces:
+		return data, nil
+	case <-f.over:
+		return nil, f.err
+	}
+}
+
+// stop ends the sending, and waits for that.
+func (f *following) stop() {
+	f.cancel()
+	<-f.over
+}
