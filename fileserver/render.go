@@ -125,7 +125,7 @@ func dataContent(data []byte, start int64, res *sandgatev1.ReadResponse) []*sand
 		return textContent(fmt.Sprintf("[%s, %d of %d bytes; to see it, read it whole (length at most 4194304), or make it smaller with Python]",
 			mime, len(data), res.GetTotalSize()))
 	default:
-		return textContent(fmt.Sprintf("[not text: bytes %d to %d of %d, beginning with %x; use Python to work with them]",
+		return textContent(fmt.Sprintf("[not text: bytes %d to %d of %d, beginning with %x; file_read_document reads documents and text in other encodings, Python the rest]",
 			start, res.GetNextOffset(), res.GetTotalSize(), data[:min(len(data), 16)]))
 	}
 }
