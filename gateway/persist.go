@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -269,9 +270,23 @@ func (s *Sessions) saveBefore(ctx context.Context, req *sandgatev1.DeleteSession
 	}
 	if !req.GetDiscard() && sess.sandbox != nil && sess.lostBecause() == nil {
 		if err := s.save(ctx, sess); err != nil && sess.lostBecause() == nil {
-			return err
+			return notDeleted(err)
 		}
 	}
 	sess.saves.done.Store(true)
 	return nil
+}
+
+// notDeleted is the error for a session that goes on, as its files could not be saved.
+func notDeleted(err error) error {
+	known, ok := errors.AsType[*connect.Error](err)
+	if !ok {
+		return err
+	}
+	told := connect.NewError(known.Code(),
+		fmt.Errorf("the session's files could not be saved, so that it was not deleted (discard gives them up): %s", known.Message()))
+	for _, detail := range known.Details() {
+		told.AddDetail(detail)
+	}
+	return told
 }

@@ -48,6 +48,8 @@ func kindOf(procedure string) quota.Kind {
 			return quota.Documents
 		}
 		return quota.Files
+	case sandgatev1connect.WorkspaceServiceName:
+		return quota.Files
 	case sandgatev1connect.ToolServiceName:
 		return kindless
 	}

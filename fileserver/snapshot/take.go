@@ -60,7 +60,7 @@ func (s *Store) write(ctx context.Context, sb sandbox.Sandbox, r record) (*kept,
 	}
 	err = errors.Join(err, file.Close())
 	if err == nil {
-		r.Serial, r.Bytes = time.Now().UnixNano(), archive.size
+		r.Serial, r.Bytes = s.nextSerial(r), archive.size
 		err = writeRecord(filepath.Join(s.opts.Folder, id+recordSuffix), r)
 	}
 	if err != nil {
@@ -68,6 +68,15 @@ func (s *Store) write(ctx context.Context, sb sandbox.Sandbox, r record) (*kept,
 		return nil, s.failed(errors.Join(err, ignoreMissing(os.Remove(file.Name()))))
 	}
 	return s.keep(&kept{record: r, file: file.Name()}), nil
+}
+
+// nextSerial returns when a copy is made, behind that of what it takes the place of although a clock was set back.
+func (s *Store) nextSerial(r record) int64 {
+	now := time.Now().UnixNano()
+	if older, err := s.find(r.group(), r.Name); err == nil {
+		return max(now, older.Serial+1)
+	}
+	return now
 }
 
 // keep notes a new copy and removes what it takes the place of.
