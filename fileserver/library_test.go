@@ -95,6 +95,10 @@ func TestLibrariesAreReadLikeFiles(t *testing.T) {
 	if err != nil || len(glob.GetFiles()) != 1 {
 		t.Errorf("%v, %v", glob, err)
 	}
+	glob, err = r.Glob(ctx, &sandgatev1.GlobRequest{SessionId: "ses_1", Pattern: "/libraries/**/*.txt"})
+	if err != nil || len(glob.GetFiles()) != 1 {
+		t.Errorf("%v, %v", glob, err)
+	}
 	tree, err := r.Tree(ctx, &sandgatev1.TreeRequest{SessionId: "ses_1", Path: "/libraries"})
 	if err != nil || len(tree.GetEntries()) < 4 {
 		t.Errorf("%v, %v", tree, err)

@@ -34,7 +34,7 @@ func documentContent(res *sandgatev1.ReadDocumentResponse) []*sandgatev1.Content
 		writeContents(&about, res)
 	}
 	if res.GetTotalSize() == 0 {
-		about.WriteString("[nothing: no part was asked for that is there]\n")
+		about.WriteString("[nothing: no part that was asked for is there, or has what was searched for; without parts and search everything is read]\n")
 	}
 	text := head(res.GetText(), maxText-notesText)
 	var tail string

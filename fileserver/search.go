@@ -3,6 +3,7 @@ package fileserver
 import (
 	"context"
 	"errors"
+	"strings"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox/guestrpc"
@@ -27,7 +28,7 @@ var errTooMuch = errors.New("it found more than was asked for")
 
 // Glob finds files by a pattern.
 func (f *Files) Glob(ctx context.Context, req *sandgatev1.GlobRequest) (*sandgatev1.GlobResponse, error) {
-	res, err := unary(ctx, f.at(req.GetPath()), req, f.guest.Glob)
+	res, err := unary(ctx, f.at(globRoot(req)), req, f.guest.Glob)
 	if err != nil {
 		return nil, err
 	}
@@ -125,4 +126,12 @@ func cleanTree(res *sandgatev1.TreeResponse, req *sandgatev1.TreeRequest) bool {
 	res.Path = guestrpc.Clip(res.GetPath(), maxPathBytes)
 	res.Unlisted = max(res.GetUnlisted(), 0)
 	return true
+}
+
+// globRoot returns where a search begins: an absolute pattern says it.
+func globRoot(req *sandgatev1.GlobRequest) string {
+	if strings.HasPrefix(req.GetPattern(), "/") {
+		return req.GetPattern()
+	}
+	return req.GetPath()
 }

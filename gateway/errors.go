@@ -17,6 +17,7 @@ const (
 	ReasonSessionLost       = "SESSION_LOST"
 	ReasonSessionBusy       = "SESSION_BUSY"
 	ReasonNotDeferred       = "NOT_DEFERRED"
+	ReasonNotReleased       = "NOT_RELEASED"
 	ReasonTooManySessions   = "TOO_MANY_SESSIONS"
 	ReasonTenantsNeedGVisor = "TENANTS_NEED_GVISOR"
 	ReasonEngineUnavailable = "ENGINE_UNAVAILABLE"

@@ -43,7 +43,10 @@ func quotaError(err error) error {
 		return later(Error(connect.CodeResourceExhausted, ReasonOverloaded, "Nothing was run. Try again then, or with fewer calls at once.", full), full.Retry)
 	}
 	if exceeded, ok := errors.AsType[*quota.Exceeded](err); ok {
-		hint := "Delete a session or a workspace that is no longer needed, or ask the operator for a higher limit."
+		hint := "Delete a session that is no longer needed, or ask the operator for a higher limit."
+		if exceeded.What == quota.Stored.String() {
+			hint = "Delete a session or a workspace that is no longer needed, or ask the operator for a higher limit."
+		}
 		switch {
 		case exceeded.Token:
 			hint = "This token is spent. Ask whoever made it for another one."

@@ -3,6 +3,8 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"path"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -16,6 +18,9 @@ import (
 
 // MaxFileURLLife is how long an address of a file is good for at most.
 const MaxFileURLLife = 7 * 24 * time.Hour
+
+// librariesRoot is where sessions see what the operator shares with all of them.
+const librariesRoot = "/libraries"
 
 // filesScope is what an address of a file may do.
 const filesScope = "files"
@@ -65,6 +70,9 @@ func (f *fileURLs) create(ctx context.Context, req *sandgatev1.CreateFileURLRequ
 		return nil, err
 	}
 	upload := req.GetUse() == sandgatev1.FileURLUse_FILE_URL_USE_UPLOAD
+	if clean := path.Clean(req.GetPath()); upload && (clean == librariesRoot || strings.HasPrefix(clean, librariesRoot+"/")) {
+		return nil, Errorf(connect.CodePermissionDenied, "READ_ONLY", "Upload it to a path of the session.", "libraries can only be read")
+	}
 	if !upload {
 		// The first byte is read, as only that follows links and tells a directory, and what may not be read.
 		first := &sandgatev1.DownloadRequest{SessionId: req.GetSessionId(), Path: req.GetPath(), Length: 1}
@@ -85,11 +93,11 @@ func (f *fileURLs) create(ctx context.Context, req *sandgatev1.CreateFileURLRequ
 	if err != nil {
 		return nil, errUnaudited(err)
 	}
-	path, err := f.urls.Seal(FileGrant{
+	at, err := f.urls.Seal(FileGrant{
 		Session: req.GetSessionId(), Path: req.GetPath(), Upload: upload, Expires: made.Expires, Token: token,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &sandgatev1.CreateFileURLResponse{Path: path, ExpiresAt: timestamppb.New(made.Expires)}, nil
+	return &sandgatev1.CreateFileURLResponse{Path: at, ExpiresAt: timestamppb.New(made.Expires)}, nil
 }

@@ -27,7 +27,8 @@ func (s *Sessions) releaseSandbox(ctx context.Context, req *sandgatev1.ReleaseSa
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, Error(connect.CodeUnavailable, ReasonEngineUnavailable, "The session is as it was. Try again.",
+		s.opts.Logger.Warn("a sandbox was not given up", "session", shown(sess.id), "sandbox", sess.sandboxID, "err", err)
+		return nil, Error(connect.CodeUnavailable, ReasonNotReleased, "The session is as it was. Try again; the gateway's log tells why.",
 			&hiddenError{text: "the sandbox could not be given up", cause: err})
 	}
 	return &sandgatev1.ReleaseSandboxResponse{}, nil

@@ -141,12 +141,14 @@ func (s *Sessions) describe(sess *session) *sandgatev1.Session {
 		Runtime:       sess.spec.Runtime,
 		Workspace:     sess.keeping.Workspace,
 	}
+	releaser, deferred := sess.sandbox.(sandbox.Releaser)
+	out.Deferred, out.HasSandbox = deferred, sess.sandbox != nil && (!deferred || releaser.Made())
 	if at := sess.savedAt(); !at.IsZero() {
 		out.SavedAt = timestamppb.New(at)
 	}
 	if reason := sess.lost.Load(); reason != nil {
 		out.State = sandgatev1.SessionState_SESSION_STATE_LOST
-		out.LostReason = *reason
+		out.LostReason, out.HasSandbox = *reason, false
 	}
 	return out
 }

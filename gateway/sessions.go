@@ -182,8 +182,11 @@ func (s *Sessions) usable(p *identity.Principal, id string) (*session, error) {
 		return nil, err
 	}
 	if reason := sess.lostBecause(); reason != nil {
-		return nil, Errorf(connect.CodeFailedPrecondition, ReasonSessionLost,
-			"Everything in it is gone. Delete it and create another session.", "the session is lost: %s", *reason)
+		hint := "Everything in it is gone. Delete it and create another session."
+		if sess.keeping.Workspace != "" {
+			hint = "What was not saved is gone. Delete it and create another session with its workspace."
+		}
+		return nil, Errorf(connect.CodeFailedPrecondition, ReasonSessionLost, hint, "the session is lost: %s", *reason)
 	}
 	return sess, nil
 }

@@ -88,6 +88,8 @@ type Releaser interface {
 	// Release keeps the files and ends everything else, until something runs again. Where it fails nothing is changed;
 	// its error wraps [ErrBusy] where a call is being answered.
 	Release(ctx context.Context) error
+	// Made tells whether there is a sandbox now.
+	Made() bool
 }
 
 // CPUShare is how a sandbox stands to others that want the host's processors.

@@ -105,6 +105,8 @@ func howEnded(call *sandgatev1.Call) string {
 		return strings.ToLower(strings.TrimPrefix(call.GetState().String(), "CALL_STATE_"))
 	case call.GetError() != nil:
 		return call.GetError().GetCode()
+	case call.GetStatus() == sandgatev1.Status_STATUS_UNSPECIFIED: // it runs nothing that could fail by itself
+		return "ok"
 	default:
 		return strings.ToLower(strings.TrimPrefix(call.GetStatus().String(), "STATUS_"))
 	}

@@ -21,7 +21,8 @@ func (a *app) doctorCommand() *cobra.Command {
 		Args:    noArguments,
 		Long: `Looks at the engine, its runtimes, the kernel's walls, the sandbox image and the disk,
 and says for each what it means and what to do. It changes nothing. The exit code is 1
-where "sandgate serve" would refuse to start.`,
+where "sandgate serve" would refuse the host; the database, the state folder and the port
+are tried by serve alone.`,
 		Example: `  sandgate doctor
   sandgate doctor --json | jq '.findings[] | select(.state != "ok")'`,
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -50,7 +51,7 @@ func explainRefusal(err error, wire *connect.Error) (message, hint string) {
 	for _, detail := range wire.Details() {
 		value, valueErr := detail.Value()
 		if known, ok := value.(*sandgatev1.ErrorDetail); ok && valueErr == nil {
-			hint = known.GetHint()
+			hint = cmp.Or(ownHint(known.GetReason()), known.GetHint())
 		}
 	}
 	message = strings.Replace(err.Error(), wire.Error(), wire.Message(), 1)
@@ -64,6 +65,23 @@ func explainRefusal(err error, wire *connect.Error) (message, hint string) {
 		hint = hintOther
 	}
 	return message, hint
+}
+
+// ownHint returns what to do where a gateway's hint speaks of RPCs, for whoever has commands. Empty: it does not.
+func ownHint(reason string) string {
+	switch reason {
+	case "WORKSPACE_NOT_FOUND":
+		return "`sandgate workspace list` shows those that there are; `sandgate workspace save`, or a session with --persist, makes one"
+	case "NO_CHECKPOINT":
+		return "make one first: `sandgate workspace checkpoint ID`"
+	case "CHECKPOINT_NOT_FOUND":
+		return "`sandgate workspace checkpoints ID` shows those that there are: the 16 newest are kept"
+	case "SESSION_BUSY":
+		return "wait for its calls, or cancel them: `sandgate calls list --running` shows those with a call_id"
+	case "NOT_DEFERRED":
+		return "delete it, or create the next one with --deferred"
+	}
+	return ""
 }
 
 // explainConnection is explain for a call that got no answer from a gateway.

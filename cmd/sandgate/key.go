@@ -53,6 +53,9 @@ func (a *app) withKeys(settings *settingFlags, do func(ctx context.Context, keys
 		if err != nil {
 			return err
 		}
+		if keys.fresh {
+			a.notef("the state folder %s is new: a gateway that runs has another one; name its folder by %s", loaded.Config.StateDir, stateDirNames)
+		}
 		return errors.Join(do(ctx, keys, args), keys.Close())
 	})
 }
@@ -106,13 +109,9 @@ operator, for "sandgate top", is held only by keys that name it: it shows all te
 	return cmd
 }
 
-// printKey prints a new key: its text for whoever reads stdout, what it is for and where on stderr. That
-// the folder is new is told because a gateway that runs has another one then.
+// printKey prints a new key: its text for whoever reads stdout, what it is for and where on stderr.
 func (a *app) printKey(keys *keyParts, key store.Key, text string) error {
 	_, _ = fmt.Fprintf(a.err, "Key %s of tenant %s, in %s. It is shown this once.\n", key.ID, key.Tenant, keys.where())
-	if keys.fresh {
-		_, _ = fmt.Fprintf(a.err, "That state folder is new: a gateway that runs has another one, and does not see this key. Name its folder by %s.\n", stateDirNames)
-	}
 	_, err := fmt.Fprintln(a.out, text)
 	return err
 }

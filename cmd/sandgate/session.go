@@ -87,7 +87,7 @@ func (a *app) sessionCreate() *cobra.Command {
 	flags.StringVar(&wish.lifetime, "lifetime", "", "end it after this long in any case, such as 8h")
 	flags.StringToStringVar(&wish.labels, "label", nil, "a label of yours, as KEY=VALUE; may be repeated")
 	flags.BoolVar(&wish.deferred, "deferred", false, "make its sandbox when something first runs in it; files need none")
-	flags.StringVar(&wish.from, "from", "", "begin with the files of a saved workspace, see `sandgate workspace`")
+	flags.StringVar(&wish.from, "from", "", "begin with the files of the saved workspace of this `NAME` (sandgate workspace list)")
 	flags.BoolVar(&wish.persist, "persist", false, "save the files as that workspace again when the session ends, and from time to time; there need not be one yet")
 	flags.BoolVar(&wish.asJSON, "json", false, "print the whole session as JSON")
 	return cmd
@@ -177,6 +177,13 @@ func describeSession(s *sandgatev1.Session) [][]string {
 		{"created", moment(s.GetCreatedAt())},
 		{"ends if unused", unusedUntil(s)},
 		{"ends", moment(s.GetHardExpiresAt())},
+	}
+	if s.GetDeferred() {
+		has := "none yet: it is made when something runs"
+		if s.GetHasSandbox() {
+			has = "running"
+		}
+		rows = append(rows, []string{"sandbox", has})
 	}
 	if s.GetWorkspace() != "" {
 		rows = append(rows, []string{"saved as", s.GetWorkspace()})

@@ -78,9 +78,13 @@ func noSuchTool(name string, tools []*sandgatev1.Tool) error {
 
 // printTool shows a tool as a person reads it.
 func (a *app) printTool(tool *sandgatev1.Tool) error {
-	if _, err := fmt.Fprintf(a.out, "%s\n\n%s\n\nChanges something: %s. Scopes: %s. RPC: %s\n\nArguments:\n",
+	served := "It is the operator's own."
+	if tool.GetProcedure() != "" {
+		served = "RPC: " + tool.GetProcedure()
+	}
+	if _, err := fmt.Fprintf(a.out, "%s\n\n%s\n\nChanges something: %s. Scopes: %s. %s\n\nArguments:\n",
 		printable(tool.GetName()), printable(tool.GetDescription()), yesNo(tool.GetSideEffects()),
-		printable(strings.Join(tool.GetScopes(), ", ")), printable(tool.GetProcedure())); err != nil {
+		printable(strings.Join(tool.GetScopes(), ", ")), printable(served)); err != nil {
 		return err
 	}
 	rows := arguments(tool.GetInputSchema())

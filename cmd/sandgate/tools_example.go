@@ -50,9 +50,16 @@ func exampleCommands(tool *sandgatev1.Tool) []string {
 			call(" --session $id", tool.GetName(), arguments),
 			"sandgate session delete $id",
 		}
-	default:
-		return []string{call("", tool.GetName(), arguments)}
 	}
+	if tool.GetProcedure() == "" { // one of the operator's own, which may take files
+		return []string{
+			"id=$(sandgate session create --deferred)",
+			call(" --session $id", "file_write", `{"path":"`+exampleText("path")+`","text":"`+exampleText("text")+`"}`),
+			call(" --session $id", tool.GetName(), arguments),
+			"sandgate session delete $id",
+		}
+	}
+	return []string{call("", tool.GetName(), arguments)}
 }
 
 // exampleArguments are arguments that a tool takes, as JSON: the required ones, each with a value of
@@ -88,6 +95,9 @@ func exampleValue(name string, property map[string]*structpb.Value) any {
 	case "array":
 		if name == "paths" {
 			return []any{exampleText("path")}
+		}
+		if property["minItems"].GetNumberValue() > 0 {
+			return []any{exampleValue(name, property["items"].GetStructValue().GetFields())}
 		}
 		return []any{}
 	case "object":

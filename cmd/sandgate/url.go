@@ -35,7 +35,7 @@ The address begins with the gateway's as it is known here: $SANDGATE_SERVER, or 
   curl -T data.csv "$(sandgate url --upload --for 1h $id:data.csv)"`,
 	}
 	cmd.Flags().BoolVar(&upload, "upload", false, "make an address for an upload")
-	cmd.Flags().StringVar(&lifetime, "for", "", "how long it is good for, at most 7 days (default 15m)")
+	cmd.Flags().StringVar(&lifetime, "for", "", "how long it is good for, at most 168h (default 15m)")
 	cmd.RunE = interruptible(func(ctx context.Context, args []string) error {
 		at := parseLocation(args[0])
 		if !at.remote() || at.path == "" {

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/sandgate/sandgate/cmd/sandgate/internal/config"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 )
 
@@ -163,7 +163,7 @@ func (a *app) workspaceCheckpoints() *cobra.Command {
 // printKept says in one line what is kept.
 func (a *app) printKept(kept *sandgatev1.Snapshot) error {
 	_, err := fmt.Fprintf(a.out, "%s: %d files, %d directories, %s\n",
-		printable(kept.GetName()), kept.GetFiles(), kept.GetDirectories(), config.FormatSize(kept.GetStoredBytes()))
+		printable(kept.GetName()), kept.GetFiles(), kept.GetDirectories(), roundSize(kept.GetStoredBytes()))
 	return err
 }
 
@@ -173,7 +173,7 @@ func (a *app) tableOfKept(all []*sandgatev1.Snapshot) error {
 	for _, kept := range all {
 		rows = append(rows, []string{
 			printable(kept.GetName()), time.Since(kept.GetCreatedAt().AsTime()).Round(time.Second).String(),
-			fmt.Sprint(kept.GetFiles()), config.FormatSize(kept.GetStoredBytes()), printable(kept.GetLabel()),
+			fmt.Sprint(kept.GetFiles()), roundSize(kept.GetStoredBytes()), strings.Join(strings.Fields(printable(kept.GetLabel())), " "),
 		})
 	}
 	return table(a.out, rows)

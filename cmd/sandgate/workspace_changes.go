@@ -14,7 +14,7 @@ func (a *app) workspaceChanges() *cobra.Command {
 	var diffs, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "changes SESSION [CHECKPOINT]",
-		Short: "Tell what has changed since a checkpoint, the newest unless named",
+		Short: "Tell what has changed since a checkpoint, the newest that no undo has made unless named",
 		Long: `Prints a line for every path that is not as it was: A for added, M for modified, D for
 removed. It goes by content and mode, not by time.`,
 		Args: cobra.RangeArgs(1, 2),
@@ -51,7 +51,7 @@ func (a *app) workspaceUndo() *cobra.Command {
 	var paths []string
 	cmd := &cobra.Command{
 		Use:   "undo SESSION [CHECKPOINT]",
-		Short: "Bring the files back to a checkpoint, the newest unless named",
+		Short: "Bring the files back to a checkpoint, the newest that no undo has made unless named",
 		Long: `Removes what was added since, and brings back what was modified or removed. The files as
 they were before are kept as another checkpoint first, which is printed alone on stdout: undo
 to it, and this is undone.`,
@@ -69,6 +69,10 @@ to it, and this is undone.`,
 			}
 			_, _ = fmt.Fprintf(a.err, "As in %s again: %d brought back, %d with their content of then, %d removed.\n",
 				printable(reply.GetCheckpoint().GetName()), reply.GetAdded(), reply.GetModified(), reply.GetRemoved())
+			if reply.GetUnnamed() > 0 {
+				_, _ = fmt.Fprintf(a.err, "%d of them stay, as their names are not UTF-8: remove them with sandgate sh.\n", reply.GetUnnamed())
+			}
+			_, _ = fmt.Fprintf(a.err, "To take this back: sandgate workspace undo %s %s\n", args[0], printable(reply.GetBefore().GetName()))
 			_, err = fmt.Fprintln(a.out, printable(reply.GetBefore().GetName()))
 			return err
 		}),

@@ -13,8 +13,8 @@ import (
 	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
 
-// maxMessageBytes bounds one message of a guest that takes files over: it says how many there were.
-const maxMessageBytes = 64 << 10
+// maxMessageBytes bounds one message of a guest that takes files over, or gives them back in pieces of 64 KiB.
+const maxMessageBytes = 256 << 10
 
 // make returns the real sandbox, and makes it if there is none. Any number of callers wait for one attempt,
 // which goes on when its first caller leaves. After a failed one the files are where they were, and the next

@@ -102,6 +102,9 @@ func (b *box) Release(ctx context.Context) error {
 	return made.Close(context.WithoutCancel(ctx))
 }
 
+// Made tells whether there is a real sandbox now.
+func (b *box) Made() bool { return b.made.Load() != nil && b.Err() == nil }
+
 // begin has calls wait until the real sandbox is given up, and returns what is closed when none runs any more. It
 // returns nil where there is no sandbox.
 func (b *box) begin() (made sandbox.Sandbox, idle <-chan struct{}, err error) {

@@ -29,7 +29,7 @@ func TestReleased(t *testing.T) {
 	if err := s.release(); err != nil || s.count() != 0 {
 		t.Errorf("without a sandbox: %v", err)
 	}
-	s.mustRun("echo two > more; mkdir -p a/b; chmod 700 a; ln -s kept link; sleep 600 &")
+	s.mustRun("head -c 3000000 /dev/zero > large; for i in $(seq 300); do echo $i > f$i; done; echo two > more; mkdir -p a/b; chmod 700 a; ln -s kept link; sleep 600 &")
 	first := r.made[0]
 	if err := s.release(); err != nil {
 		t.Fatal(err)
@@ -41,7 +41,13 @@ func TestReleased(t *testing.T) {
 		t.Errorf("%q, %v", got, s.Err())
 	}
 	s.write("more", "three")
-	if got := s.mustRun("cat more; stat -c %a a; ls a"); got != "three700\nb\n" || s.count() != 2 {
+	if got := s.mustRun("cat f300; stat -c %s large"); got != "300\n3000000\n" {
+		t.Errorf("%q", got)
+	}
+	if err := s.release(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.mustRun("cat more; stat -c %a a; ls a"); got != "three700\nb\n" || s.count() != 3 {
 		t.Errorf("%q with %d sandboxes", got, s.count())
 	}
 	if err := s.release(); err != nil || s.read("more") != "three" {
@@ -49,7 +55,7 @@ func TestReleased(t *testing.T) {
 	}
 	again := r.again()
 	boxes, err := again.Reconcile(t.Context(), func(id string) bool { return id == s.ID() }, func(keep func(string) bool) ([]sandbox.Sandbox, error) {
-		if keep(r.made[1].ID()) {
+		if keep(r.made[2].ID()) {
 			t.Error("the sandbox that was given up is kept")
 		}
 		return nil, nil

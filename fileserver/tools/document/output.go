@@ -109,8 +109,12 @@ type Output struct {
 
 // NewOutput returns an Output for a request.
 func NewOutput(request Request) *Output {
-	return &Output{request: request, search: strings.ToLower(request.Search)}
+	return &Output{request: request, search: folded(request.Search)}
 }
+
+// folded returns a text as it is searched: whatever its case, and with any run of white space as one space, as lines of
+// documents break and are justified anywhere.
+func folded(text string) string { return strings.Join(strings.Fields(strings.ToLower(text)), " ") }
 
 // Property notes what the document says of itself: title, author, pages. Empty values are left out.
 func (o *Output) Property(key, value string) {
@@ -125,7 +129,7 @@ func (o *Output) Property(key, value string) {
 
 // Add takes a part.
 func (o *Output) Add(part Part) error {
-	if o.search != "" && !strings.Contains(strings.ToLower(part.Title+"\n"+part.Text), o.search) {
+	if o.search != "" && !strings.Contains(folded(part.Title+"\n"+part.Text), o.search) {
 		return nil
 	}
 	location, title := oneLine(part.Location), oneLine(part.Title)

@@ -66,7 +66,7 @@ func TestOutputInPieces(t *testing.T) {
 // TestOutputSearches in titles and texts, whatever the case.
 func TestOutputSearches(t *testing.T) {
 	t.Parallel()
-	for search, want := range map[string]int{"": 3, "SECOND": 1, "ünïCÖDÉ": 1, "nothing": 0} {
+	for search, want := range map[string]int{"": 3, "SECOND": 1, "ünïCÖDÉ": 1, "nothing": 0, "\n  SeCond\t": 1} {
 		if reply := give(t, document.Request{Limit: 100, Search: search}); len(reply.Parts) != want {
 			t.Errorf("%q: %d parts, want %d", search, len(reply.Parts), want)
 		}

@@ -188,7 +188,11 @@ type Session struct {
 	// The workspace that the session's files are saved in, where they are. See CreateSessionRequest.persist.
 	Workspace string `protobuf:"bytes,12,opt,name=workspace,proto3" json:"workspace,omitempty"`
 	// When they were saved last. Not set: not yet.
-	SavedAt       *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=saved_at,json=savedAt,proto3" json:"saved_at,omitempty"`
+	SavedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=saved_at,json=savedAt,proto3" json:"saved_at,omitempty"`
+	// Whether it was created with `deferred`, and so may have no sandbox.
+	Deferred bool `protobuf:"varint,14,opt,name=deferred,proto3" json:"deferred,omitempty"`
+	// Whether it has a sandbox now.
+	HasSandbox    bool `protobuf:"varint,15,opt,name=has_sandbox,json=hasSandbox,proto3" json:"has_sandbox,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -312,6 +316,20 @@ func (x *Session) GetSavedAt() *timestamppb.Timestamp {
 		return x.SavedAt
 	}
 	return nil
+}
+
+func (x *Session) GetDeferred() bool {
+	if x != nil {
+		return x.Deferred
+	}
+	return false
+}
+
+func (x *Session) GetHasSandbox() bool {
+	if x != nil {
+		return x.HasSandbox
+	}
+	return false
 }
 
 // CreateSessionRequest says what session is wanted. An empty one asks for the defaults.
@@ -976,7 +994,7 @@ const file_sandgate_v1_session_proto_rawDesc = "" +
 	"cpu_millis\x18\x02 \x01(\x05B\v\xbaH\b\x1a\x06\x18\x80\xc0>(\x00R\tcpuMillis\x120\n" +
 	"\rmax_processes\x18\x03 \x01(\x05B\v\xbaH\b\x1a\x06\x18\x80\x80\x02(\x00R\fmaxProcesses\x127\n" +
 	"\x0fworkspace_bytes\x18\x04 \x01(\x03B\x0e\xbaH\v\"\t\x18\x80\x80\x80\x80\x80 (\x00R\x0eworkspaceBytes\x125\n" +
-	"\x0fworkspace_files\x18\x05 \x01(\x05B\f\xbaH\t\x1a\a\x18\x80\xad\xe2\x04(\x00R\x0eworkspaceFiles\"\xa1\x05\n" +
+	"\x0fworkspace_files\x18\x05 \x01(\x05B\f\xbaH\t\x1a\a\x18\x80\xad\xe2\x04(\x00R\x0eworkspaceFiles\"\xde\x05\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\btemplate\x18\x02 \x01(\tR\btemplate\x12+\n" +
@@ -993,7 +1011,10 @@ const file_sandgate_v1_session_proto_rawDesc = "" +
 	"\vlost_reason\x18\v \x01(\tR\n" +
 	"lostReason\x12\x1c\n" +
 	"\tworkspace\x18\f \x01(\tR\tworkspace\x125\n" +
-	"\bsaved_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\asavedAt\x1a;\n" +
+	"\bsaved_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\asavedAt\x12\x1a\n" +
+	"\bdeferred\x18\x0e \x01(\bR\bdeferred\x12\x1f\n" +
+	"\vhas_sandbox\x18\x0f \x01(\bR\n" +
+	"hasSandbox\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xac\x04\n" +

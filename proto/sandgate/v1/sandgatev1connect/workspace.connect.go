@@ -57,8 +57,8 @@ const (
 
 // WorkspaceServiceClient is a client for the sandgate.v1.WorkspaceService service.
 type WorkspaceServiceClient interface {
-	// SaveWorkspace keeps the files of a session under a name, in place of what was kept under it. They stay when the
-	// session ends, and CreateSession begins with them. Errors: NotFound (the session), FailedPrecondition (a running
+	// Keeps the files of a session under a name, in place of what was kept under it. They stay when the session ends, and
+	// another session can be created that begins with them. Errors: NotFound (the session), FailedPrecondition (a running
 	// session is to save its files under this name), ResourceExhausted (no room; what was kept before stays),
 	// PermissionDenied (a token for one session).
 	SaveWorkspace(context.Context, *v1.SaveWorkspaceRequest) (*v1.SaveWorkspaceResponse, error)
@@ -69,16 +69,16 @@ type WorkspaceServiceClient interface {
 	// NotFound, FailedPrecondition (a running session is to save its files under it), PermissionDenied (a token for
 	// one session).
 	DeleteWorkspace(context.Context, *v1.DeleteWorkspaceRequest) (*v1.DeleteWorkspaceResponse, error)
-	// CreateCheckpoint keeps the files of a session as they are, to compare with later or to go back to. The 16 newest
+	// Keeps the files of a session as they are, to compare with later or to go back to. The 16 newest
 	// of a session are kept, until it ends. Errors: NotFound, ResourceExhausted (no room).
 	CreateCheckpoint(context.Context, *v1.CreateCheckpointRequest) (*v1.CreateCheckpointResponse, error)
 	// ListCheckpoints returns the checkpoints of a session, oldest first. Errors: NotFound.
 	ListCheckpoints(context.Context, *v1.ListCheckpointsRequest) (*v1.ListCheckpointsResponse, error)
-	// GetChanges tells what has changed in the files of a session since a checkpoint: what was added, modified and
+	// Tells what has changed in the files of a session since a checkpoint: what was added, modified and
 	// removed, by content and mode, with diffs of text. Times of files do not count. Errors: NotFound (the session, the
 	// checkpoint), FailedPrecondition (there is no checkpoint).
 	GetChanges(context.Context, *v1.GetChangesRequest) (*v1.GetChangesResponse, error)
-	// Undo brings the files of a session back to a checkpoint: what was added since is removed, what was modified or
+	// Brings the files of a session back to a checkpoint: what was added since is removed, what was modified or
 	// removed is there again. The files as they were before it are kept as another checkpoint first, so that it can be
 	// undone. Programs that run go on, and may write again. Errors: NotFound, FailedPrecondition (there is no
 	// checkpoint), ResourceExhausted (no room; nothing was changed).
@@ -220,8 +220,8 @@ func (c *workspaceServiceClient) Undo(ctx context.Context, req *v1.UndoRequest) 
 
 // WorkspaceServiceHandler is an implementation of the sandgate.v1.WorkspaceService service.
 type WorkspaceServiceHandler interface {
-	// SaveWorkspace keeps the files of a session under a name, in place of what was kept under it. They stay when the
-	// session ends, and CreateSession begins with them. Errors: NotFound (the session), FailedPrecondition (a running
+	// Keeps the files of a session under a name, in place of what was kept under it. They stay when the session ends, and
+	// another session can be created that begins with them. Errors: NotFound (the session), FailedPrecondition (a running
 	// session is to save its files under this name), ResourceExhausted (no room; what was kept before stays),
 	// PermissionDenied (a token for one session).
 	SaveWorkspace(context.Context, *v1.SaveWorkspaceRequest) (*v1.SaveWorkspaceResponse, error)
@@ -232,16 +232,16 @@ type WorkspaceServiceHandler interface {
 	// NotFound, FailedPrecondition (a running session is to save its files under it), PermissionDenied (a token for
 	// one session).
 	DeleteWorkspace(context.Context, *v1.DeleteWorkspaceRequest) (*v1.DeleteWorkspaceResponse, error)
-	// CreateCheckpoint keeps the files of a session as they are, to compare with later or to go back to. The 16 newest
+	// Keeps the files of a session as they are, to compare with later or to go back to. The 16 newest
 	// of a session are kept, until it ends. Errors: NotFound, ResourceExhausted (no room).
 	CreateCheckpoint(context.Context, *v1.CreateCheckpointRequest) (*v1.CreateCheckpointResponse, error)
 	// ListCheckpoints returns the checkpoints of a session, oldest first. Errors: NotFound.
 	ListCheckpoints(context.Context, *v1.ListCheckpointsRequest) (*v1.ListCheckpointsResponse, error)
-	// GetChanges tells what has changed in the files of a session since a checkpoint: what was added, modified and
+	// Tells what has changed in the files of a session since a checkpoint: what was added, modified and
 	// removed, by content and mode, with diffs of text. Times of files do not count. Errors: NotFound (the session, the
 	// checkpoint), FailedPrecondition (there is no checkpoint).
 	GetChanges(context.Context, *v1.GetChangesRequest) (*v1.GetChangesResponse, error)
-	// Undo brings the files of a session back to a checkpoint: what was added since is removed, what was modified or
+	// Brings the files of a session back to a checkpoint: what was added since is removed, what was modified or
 	// removed is there again. The files as they were before it are kept as another checkpoint first, so that it can be
 	// undone. Programs that run go on, and may write again. Errors: NotFound, FailedPrecondition (there is no
 	// checkpoint), ResourceExhausted (no room; nothing was changed).
