@@ -2,9 +2,11 @@ package fileserver
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -19,15 +21,21 @@ func (f *Files) borrow(ctx context.Context, req *sandgatev1.CopyRequest) (*sandg
 	if err != nil {
 		return nil, err
 	}
-	if err := f.makeWay(ctx, req, source.GetFile()); err != nil {
+	there, err := f.inTheWay(ctx, req)
+	if err != nil {
 		return nil, err
 	}
 	var res *sandgatev1.CopyResponse
 	switch source.GetFile().GetType() {
 	case sandgatev1.FileType_FILE_TYPE_FILE:
-		res, err = f.borrowFile(ctx, req, source.GetFile())
+		if there.GetType() == sandgatev1.FileType_FILE_TYPE_DIRECTORY {
+			_, err = f.Remove(ctx, &sandgatev1.RemoveRequest{SessionId: req.GetSessionId(), Path: req.GetDestination()}) // an empty one
+		}
+		if err == nil {
+			res, err = f.borrowFile(ctx, req, source.GetFile())
+		}
 	case sandgatev1.FileType_FILE_TYPE_DIRECTORY:
-		res, err = f.borrowTree(ctx, req)
+		res, err = f.borrowBeside(ctx, req, there)
 	default:
 		return nil, guestrpc.NewError(connect.CodeInvalidArgument, fmt.Errorf("%q is neither a file nor a directory", req.GetSource()),
 			"NOT_A_FILE", "Copy files and directories.")
@@ -36,30 +44,46 @@ func (f *Files) borrow(ctx context.Context, req *sandgatev1.CopyRequest) (*sandg
 		return nil, err
 	}
 	made, err := f.Stat(ctx, &sandgatev1.StatRequest{SessionId: req.GetSessionId(), Path: req.GetDestination()})
+	if err != nil {
+		return nil, err
+	}
 	res.File = made.GetFile()
-	return res, err
+	return res, nil
 }
 
-// makeWay fails where something is at the destination, unless that may be replaced: a file is when the new one is
-// whole, what else can be is removed.
-func (f *Files) makeWay(ctx context.Context, req *sandgatev1.CopyRequest, source *sandgatev1.FileInfo) error {
+// inTheWay returns what is at the destination, nil for nothing. It fails where that may not be replaced.
+func (f *Files) inTheWay(ctx context.Context, req *sandgatev1.CopyRequest) (*sandgatev1.FileInfo, error) {
 	there, err := f.Stat(ctx, &sandgatev1.StatRequest{SessionId: req.GetSessionId(), Path: req.GetDestination()})
 	if connect.CodeOf(err) == connect.CodeNotFound && detailOf(err) != "SESSION_NOT_FOUND" {
-		return nil
+		return nil, nil //nolint:nilnil // there is none, and that is no error
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !req.GetOverwrite() {
-		return guestrpc.NewError(connect.CodeAlreadyExists, fmt.Errorf("%q exists", req.GetDestination()),
+		return nil, guestrpc.NewError(connect.CodeAlreadyExists, fmt.Errorf("%q exists", req.GetDestination()),
 			"FILE_EXISTS", "Choose another destination, or set overwrite.")
 	}
-	file := sandgatev1.FileType_FILE_TYPE_FILE
-	if there.GetFile().GetType() == file && source.GetType() == file {
-		return nil
+	return there.GetFile(), nil
+}
+
+// borrowBeside copies a directory beside its place, and moves it there when it is whole: what is in the way is kept
+// until then.
+func (f *Files) borrowBeside(ctx context.Context, req *sandgatev1.CopyRequest, there *sandgatev1.FileInfo) (*sandgatev1.CopyResponse, error) {
+	session, destination := req.GetSessionId(), strings.TrimRight(req.GetDestination(), "/")
+	beside := path.Join(path.Dir(destination), unfinished+rand.Text())
+	res, err := f.borrowTree(ctx, &sandgatev1.CopyRequest{SessionId: session, Source: req.GetSource(), Destination: beside})
+	if err == nil && there != nil {
+		_, err = f.Remove(ctx, &sandgatev1.RemoveRequest{SessionId: session, Path: destination}) // a file, or an empty directory
 	}
-	_, err = f.Remove(ctx, &sandgatev1.RemoveRequest{SessionId: req.GetSessionId(), Path: req.GetDestination()})
-	return err
+	if err == nil {
+		_, err = f.Move(ctx, &sandgatev1.MoveRequest{SessionId: session, Source: beside, Destination: destination})
+	}
+	if err != nil {
+		_, _ = f.Remove(context.WithoutCancel(ctx), &sandgatev1.RemoveRequest{SessionId: session, Path: beside, Recursive: true})
+		return nil, err
+	}
+	return res, nil
 }
 
 // detailOf returns the reason of an error.
@@ -107,7 +131,7 @@ func (f *Files) borrowTree(ctx context.Context, req *sandgatev1.CopyRequest) (*s
 	})
 	defer next.stop()
 	first := &sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Header{Header: &sandgatev1.ImportHeader{
-		SessionId: req.GetSessionId(), Path: strings.TrimRight(req.GetDestination(), "/"),
+		SessionId: req.GetSessionId(), Path: req.GetDestination(),
 	}}}
 	res, err := f.Import(ctx, func() (*sandgatev1.ImportRequest, error) {
 		if header := first; header != nil {

@@ -128,6 +128,25 @@ func TestLibrariesAreCopiedOnDemand(t *testing.T) {
 	if err != nil || res.GetFiles() < 3 || r.text("copy/old/two.csv") != "name,n\na,1\n" {
 		t.Errorf("%v, %v", res, err)
 	}
+	// What is in the way stays when the copy fails, and a file gives way to a whole copy only.
+	_, err = r.Write(ctx, &sandgatev1.WriteRequest{SessionId: "ses_1", Path: "precious", Content: &sandgatev1.WriteRequest_Text{Text: "kept"}})
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(r.folder, "books", "old", "large"), make([]byte, 3<<20), 0o644))
+	short, cancel := context.WithCancel(ctx)
+	cancel()
+	over := &sandgatev1.CopyRequest{SessionId: "ses_1", Source: "/libraries/books", Destination: "precious", Overwrite: true}
+	if _, err := r.Copy(short, over); err == nil || r.text("precious") != "kept" {
+		t.Errorf("%v, %q", err, r.text("precious"))
+	}
+	if _, err := r.Copy(ctx, over); err != nil || r.text("precious/old/two.csv") == "" {
+		t.Error(err)
+	}
+	list, err := r.ListFiles(ctx, &sandgatev1.ListFilesRequest{SessionId: "ses_1"})
+	for _, file := range list.GetFiles() {
+		if strings.Contains(file.GetPath(), "/.sandgate-") {
+			t.Errorf("%s is left, %v", file.GetPath(), err)
+		}
+	}
 	info, err := os.Stat(filepath.Join(r.folder, "books", "old", "closed"))
 	if err != nil || info.Mode().Perm() != 0 {
 		t.Errorf("a mode of the operator's was changed: %v, %v", info.Mode(), err)

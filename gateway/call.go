@@ -163,8 +163,10 @@ func (c *call) hold(s *Sessions, sess *session) {
 	}
 	sess.active.Add(1)
 	sess.calls.Add(1)
+	sess.used.Add(1)
 	c.release = func() {
 		s.renew(sess)
+		sess.used.Add(1)
 		sess.active.Add(-1)
 	}
 }

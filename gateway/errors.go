@@ -27,6 +27,7 @@ const (
 	ReasonOverloaded        = "OVERLOADED"
 	ReasonWorkspaceInUse    = "WORKSPACE_IN_USE"
 	ReasonWorkspaceNotFound = "WORKSPACE_NOT_FOUND"
+	ReasonWorkspaceSlow     = "WORKSPACE_SLOW"
 	ReasonDraining          = "DRAINING"
 	ReasonHostRefused       = "HOST_REFUSED"
 	ReasonOriginRefused     = "ORIGIN_REFUSED"

@@ -74,7 +74,7 @@ func (s *Sessions) meter() {
 			switch {
 			case sess.metered.busy.Load():
 				ours.busy++
-			case sess.metered.known.Load(): // what has no sandbox yet needs no processor
+			case sess.metered.known.Load() && sess.hasSandbox(): // others need no processor
 				ours.quiet++
 				quiet++
 			}
@@ -113,6 +113,10 @@ func (sess *session) measure() {
 		return
 	}
 	before, now := &sess.metered, time.Now()
+	if _, deferred := sess.sandbox.(sandbox.Releaser); deferred && !before.known.Load() {
+		before.use, before.at = sandbox.Usage{}, now // it counts from the session's first sandbox on
+		before.known.Store(true)
+	}
 	if before.known.Load() {
 		if (use.CPU-before.use.CPU)*busyFrom > now.Sub(before.at) {
 			before.worked = now

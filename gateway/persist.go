@@ -2,9 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -12,13 +9,6 @@ import (
 	"github.com/sandgate/sandgate/gateway/identity"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox"
-)
-
-const (
-	saveLook    = 15 * time.Second // how often it is looked at what is to be saved
-	saveEvery   = time.Minute      // between two saves of a session that is used
-	saveShare   = 20               // saves may take one part in so many of the time
-	saveTimeout = 45 * time.Second // for the last save of a session that nobody waits for
 )
 
 // Workspaces keep files of sessions beyond their end. *snapshot.Store is one. Its methods may be called by any number
@@ -40,15 +30,6 @@ type Workspaces interface {
 type keeping struct {
 	// Workspace is the name that they are saved under. Empty: they are not.
 	Workspace string `json:"workspace,omitempty"`
-}
-
-// saves is what is known of a session's saves.
-type saves struct {
-	at    atomic.Int64 // of the last one, in nanoseconds since 1970; zero: there was none
-	took  atomic.Int64 // nanoseconds
-	calls atomic.Int64 // that the session had had by then
-	done  atomic.Bool  // the last one that is needed was made
-	now   atomic.Bool  // one is being made
 }
 
 // Tenant returns whose the call of ctx is.
@@ -130,9 +111,13 @@ func (s *Sessions) fill(ctx context.Context, box sandbox.Sandbox, want wish) err
 	if want.workspace == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.opts.CreateTimeout)
+	within, cancel := context.WithTimeout(ctx, s.opts.CreateTimeout)
 	defer cancel()
-	there, err := s.opts.Workspaces.Fill(ctx, box, want.tenant, want.workspace)
+	there, err := s.opts.Workspaces.Fill(within, box, want.tenant, want.workspace)
+	if err != nil && within.Err() != nil && ctx.Err() == nil {
+		return Errorf(connect.CodeDeadlineExceeded, ReasonWorkspaceSlow, "Ask for more processor, or keep fewer files.",
+			"workspace %q was not in the new sandbox within %v", want.workspace, s.opts.CreateTimeout)
+	}
 	if err == nil && !there && want.keeping.Workspace == "" { // it was deleted a moment ago
 		return Errorf(connect.CodeNotFound, ReasonWorkspaceNotFound,
 			"ListWorkspaces names those that there are.", "there is no workspace %q", want.workspace)
@@ -150,143 +135,10 @@ func (s *Sessions) noteSaved(sess *session) {
 	}
 }
 
-// save saves a session's files where they are to persist.
-func (s *Sessions) save(ctx context.Context, sess *session) error {
-	if sess.keeping.Workspace == "" {
-		return nil
-	}
-	calls, start := sess.calls.Load(), time.Now()
-	saved, err := s.opts.Workspaces.Save(ctx, sess.sandbox, sess.tenant, sess.id, sess.keeping.Workspace)
-	if err != nil {
-		return err
-	}
-	sess.saves.took.Store(int64(time.Since(start)))
-	sess.saves.calls.Store(calls)
-	sess.saves.at.Store(saved.GetCreatedAt().AsTime().UnixNano())
-	return nil
-}
-
-// saveLast saves the files of a session that ends and that nobody waits for.
-func (s *Sessions) saveLast(sess *session) {
-	if sess.keeping.Workspace == "" || sess.saves.done.Load() || sess.sandbox == nil || sess.lostBecause() != nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
-	defer cancel()
-	if err := s.save(ctx, sess); err != nil {
-		s.opts.Logger.Error("the files of a session that ended were not saved: the workspace is as it was saved before",
-			"session", shown(sess.id), "tenant", sess.tenant, "workspace", sess.keeping.Workspace, "saved_at", sess.savedAt(), "err", err)
-	}
-}
-
-// savedAt tells when a session's files were saved last.
-func (sess *session) savedAt() time.Time {
-	at := sess.saves.at.Load()
-	if at == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, at)
-}
-
-// withSaved adds to the reason of a loss what is left of the files.
-func (sess *session) withSaved(reason string) string {
-	switch at := sess.savedAt(); {
-	case sess.keeping.Workspace == "":
-		return reason
-	case at.IsZero():
-		return fmt.Sprintf("%s; its files were not saved yet as workspace %q", reason, sess.keeping.Workspace)
-	default:
-		return fmt.Sprintf("%s; workspace %q has its files as they were at %s, what was written since is lost",
-			reason, sess.keeping.Workspace, at.UTC().Format(time.RFC3339))
-	}
-}
-
-// saveUsed saves the files of sessions that are used, until the end. None waits for another: a sandbox may take long.
-func (s *Sessions) saveUsed() {
-	tick := time.NewTicker(saveLook)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-tick.C:
-		}
-		for _, sess := range s.running() {
-			if sess.saveDue(time.Now()) && sess.saves.now.CompareAndSwap(false, true) {
-				s.work.Go(func() {
-					defer sess.saves.now.Store(false)
-					s.saveNow(sess)
-				})
-			}
-		}
-	}
-}
-
-// saveDue tells whether a session was used since its files were saved, and long enough ago.
-func (sess *session) saveDue(now time.Time) bool {
-	if sess.keeping.Workspace == "" || (sess.active.Load() == 0 && sess.calls.Load() == sess.saves.calls.Load()) {
-		return false
-	}
-	last := sess.savedAt()
-	if last.Before(sess.created) {
-		last = sess.created
-	}
-	return now.Sub(last) >= max(saveEvery, saveShare*time.Duration(sess.saves.took.Load()))
-}
-
-// saveNow saves the files of a session that goes on.
-func (s *Sessions) saveNow(sess *session) {
-	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
-	defer cancel()
-	go func() {
-		select {
-		case <-sess.leave: // the end of the session saves them
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	if err := s.save(ctx, sess); err != nil && ctx.Err() == nil && sess.lostBecause() == nil {
-		s.opts.Logger.Warn("the files of a session were not saved; it is tried again",
-			"session", shown(sess.id), "tenant", sess.tenant, "workspace", sess.keeping.Workspace, "err", err)
-	}
-}
-
 // letGo gives up what is kept for a session that has ended or is lost: its checkpoints, and its workspace's name.
 func (s *Sessions) letGo(sess *session) {
 	s.disclaim(sess.tenant, sess.id, sess.keeping.Workspace)
 	if s.opts.Workspaces != nil {
 		s.opts.Workspaces.Forget(sess.tenant, sess.id)
 	}
-}
-
-// saveBefore saves the files of a session that is about to be deleted, where they are to persist. The session goes on
-// where that fails.
-func (s *Sessions) saveBefore(ctx context.Context, req *sandgatev1.DeleteSessionRequest) error {
-	s.mu.RLock()
-	sess := s.find(principalOf(ctx), req.GetSessionId())
-	s.mu.RUnlock()
-	if sess == nil || sess.keeping.Workspace == "" {
-		return nil
-	}
-	if !req.GetDiscard() && sess.sandbox != nil && sess.lostBecause() == nil {
-		if err := s.save(ctx, sess); err != nil && sess.lostBecause() == nil {
-			return notDeleted(err)
-		}
-	}
-	sess.saves.done.Store(true)
-	return nil
-}
-
-// notDeleted is the error for a session that goes on, as its files could not be saved.
-func notDeleted(err error) error {
-	known, ok := errors.AsType[*connect.Error](err)
-	if !ok {
-		return err
-	}
-	told := connect.NewError(known.Code(),
-		fmt.Errorf("the session's files could not be saved, so that it was not deleted (discard gives them up): %s", known.Message()))
-	for _, detail := range known.Details() {
-		told.AddDetail(detail)
-	}
-	return told
 }

@@ -118,10 +118,24 @@ func TestSessionsBeginWithAWorkspaceAndAreSaved(t *testing.T) {
 		if _, err := h.deleteSession(ctx, &sandgatev1.DeleteSessionRequest{SessionId: second.GetId(), Discard: true}); err != nil || kept.count() != 1 {
 			t.Errorf("%v, %d saves", err, kept.count())
 		}
-		h.mustCreate(t, persisting("w"))
-		pass(DefaultIdleTimeout + keepEvery)
+		unused := h.mustCreate(t, persisting("w")).GetId()
+		if _, err := h.deleteSession(ctx, &sandgatev1.DeleteSessionRequest{SessionId: unused}); err != nil {
+			t.Fatal(err)
+		}
+		saved := kept.count()
+		third := h.mustCreate(t, persisting("w")).GetId()
+		h.mu.RLock()
+		sess := h.find(principalOf(ctx), third)
+		h.mu.RUnlock()
+		used := &call{}
+		used.hold(h.Sessions, sess)
+		used.end()
+		kept.failing(errors.New("not now"))
+		pass(DefaultIdleTimeout - keepEvery)
+		kept.failing(nil)
+		pass(2 * keepEvery)
 		synctest.Wait()
-		if kept.count() != 2 || h.engine.open() != 0 {
+		if kept.count() != saved+1 || h.engine.open() != 0 {
 			t.Errorf("a session that ran out was not saved: %d saves", kept.count())
 		}
 	})
@@ -142,6 +156,36 @@ func TestWhatCannotBeSavedIsNotDeleted(t *testing.T) {
 			t.Errorf("%v, %d saves", err, kept.count())
 		}
 	})
+}
+
+// TestWritesDuringADeletion are in what is saved: the session is saved again when one came meanwhile.
+func TestWritesDuringADeletion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, kept := newShelved(t)
+		id := h.mustCreate(t, persisting("w")).GetId()
+		h.mu.RLock()
+		sess := h.find(principalOf(anybody(t.Context())), id)
+		h.mu.RUnlock()
+		running := &call{}
+		running.hold(h.Sessions, sess)
+		time.AfterFunc(time.Second, running.end)
+		if _, err := h.deleteSession(anybody(t.Context()), &sandgatev1.DeleteSessionRequest{SessionId: id}); err != nil || kept.count() != 2 {
+			t.Errorf("%v, %d saves", err, kept.count())
+		}
+	})
+}
+
+// TestNarrowTokensGiveUpNothing neither what persists nor what runs.
+func TestNarrowTokensGiveUpNothing(t *testing.T) {
+	h, _ := newShelved(t)
+	id := h.mustCreate(t, persisting("w")).GetId()
+	reader := as(t.Context(), &identity.Principal{Tenant: identity.DefaultTenant, Session: id, Tools: []string{"file_read"}})
+	_, err := h.deleteSession(reader, &sandgatev1.DeleteSessionRequest{SessionId: id, Discard: true})
+	wantError(t, err, connect.CodePermissionDenied, ReasonScopeMissing)
+	_, err = h.releaseSandbox(reader, &sandgatev1.ReleaseSandboxRequest{SessionId: id})
+	wantError(t, err, connect.CodePermissionDenied, ReasonScopeMissing)
+	_, err = h.releaseSandbox(anybody(t.Context()), &sandgatev1.ReleaseSandboxRequest{SessionId: id})
+	wantError(t, err, connect.CodeFailedPrecondition, ReasonNotDeferred)
 }
 
 func TestAWorkspaceThatCannotBeUnpackedMakesNoSession(t *testing.T) {
@@ -166,7 +210,12 @@ func TestUsedSessionsAreSavedNowAndThen(t *testing.T) {
 		h.mu.RLock()
 		sess := h.find(principalOf(anybody(t.Context())), id)
 		h.mu.RUnlock()
-		sess.calls.Add(1)
+		used := func() { // a call that begins, and ends
+			c := &call{}
+			c.hold(h.Sessions, sess)
+			c.end()
+		}
+		used()
 		pass(saveEvery)
 		if kept.count() != 1 {
 			t.Errorf("%d saves", kept.count())
@@ -174,6 +223,15 @@ func TestUsedSessionsAreSavedNowAndThen(t *testing.T) {
 		pass(2 * saveEvery)
 		if kept.count() != 1 {
 			t.Errorf("%d saves without a call", kept.count())
+		}
+		long := &call{}
+		long.hold(h.Sessions, sess)
+		pass(2 * saveEvery) // a save while it runs holds not all that it does
+		saves := kept.count()
+		long.end()
+		pass(2 * saveEvery)
+		if saves < 2 || kept.count() <= saves {
+			t.Errorf("%d saves while a call ran, %d after its end", saves, kept.count())
 		}
 		h.engine.last().die(sandbox.ErrLost)
 		synctest.Wait()

@@ -64,6 +64,7 @@ func (s *Sessions) resume(all []*session) {
 	for _, sess := range all {
 		sess.account = s.opts.Accounts.Account(sess.tenant)
 		s.noteSaved(sess)
+		sess.used.Add(1) // by the gateway before, for all that is known
 		if sess.lost.Load() == nil {
 			hold(sess.account, sess.spec.Limits) // it is there, whatever the limits are now
 		} else {

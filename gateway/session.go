@@ -36,6 +36,7 @@ type session struct {
 	renewed     atomic.Int64           // nanoseconds after Sessions.base
 	active      atomic.Int32           // calls that run now
 	calls       atomic.Int64           // since this gateway began
+	used        atomic.Int64           // beginnings and ends of calls: what was saved at the same count is all there is
 	dirty       atomic.Bool            // the store holds an older lease
 	lost        atomic.Pointer[string] // why the sandbox died; nil while it lives
 
@@ -141,8 +142,8 @@ func (s *Sessions) describe(sess *session) *sandgatev1.Session {
 		Runtime:       sess.spec.Runtime,
 		Workspace:     sess.keeping.Workspace,
 	}
-	releaser, deferred := sess.sandbox.(sandbox.Releaser)
-	out.Deferred, out.HasSandbox = deferred, sess.sandbox != nil && (!deferred || releaser.Made())
+	_, out.Deferred = sess.sandbox.(sandbox.Releaser)
+	out.HasSandbox = sess.hasSandbox()
 	if at := sess.savedAt(); !at.IsZero() {
 		out.SavedAt = timestamppb.New(at)
 	}

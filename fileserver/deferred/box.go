@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 	"github.com/sandgate/sandgate/sandbox"
@@ -24,6 +25,8 @@ type box struct {
 	made   atomic.Pointer[sandbox.Sandbox] // nil until something runs
 
 	mu     sync.Mutex
+	base   time.Duration // what the real sandbox had used when it was made for the box; guarded by mu
+	spent  time.Duration // what those before it have used for the box; guarded by mu
 	calls  int           // that the real sandbox is answering; guarded by mu
 	idle   chan struct{} // closed when there are none; nil: nobody waits for that. Guarded by mu
 	leaves chan struct{} // closed when the real sandbox was given up, or was not; nil: it stays. Guarded by mu
@@ -84,14 +87,22 @@ func (b *box) Close(ctx context.Context) error {
 // errNotMade is the error of what only a real sandbox can be asked.
 var errNotMade = errors.New("there is no sandbox yet")
 
-// Usage returns what the real sandbox uses. It fails while there is none: one from a pool has worked before, so
-// that nothing used until then would be the wrong thing to count from.
+// Usage returns what the real sandboxes of the box have used together, each since it was made for it: one from a pool
+// has worked before. It fails where there was none.
 func (b *box) Usage(ctx context.Context) (sandbox.Usage, error) {
+	b.mu.Lock()
+	spent, base := b.spent, b.base
+	b.mu.Unlock()
 	meter, err := b.meter()
+	if errors.Is(err, errNotMade) && spent > 0 {
+		return sandbox.Usage{CPU: spent}, nil
+	}
 	if err != nil {
 		return sandbox.Usage{}, err
 	}
-	return meter.Usage(ctx)
+	use, err := meter.Usage(ctx)
+	use.CPU = spent + max(0, use.CPU-base)
+	return use, err
 }
 
 // SetCPUShare tells the host of the real sandbox.

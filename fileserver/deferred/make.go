@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/sandgate/sandgate/fileserver/store"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
@@ -60,7 +61,9 @@ func (b *box) attempt(ctx context.Context, over chan struct{}) {
 		}
 	}()
 	made, err := b.move(ctx)
+	base := used(ctx, made)
 	b.mu.Lock()
+	b.base = base
 	closed := b.closed
 	b.mu.Unlock()
 	if err == nil && closed { // before it could be seen
@@ -68,6 +71,19 @@ func (b *box) attempt(ctx context.Context, over chan struct{}) {
 	}
 	b.settle(made, err)
 	close(over)
+}
+
+// used returns the processor time that a sandbox has used, zero where that cannot be told.
+func used(ctx context.Context, made sandbox.Sandbox) time.Duration {
+	meter, ok := made.(sandbox.Meter)
+	if !ok {
+		return 0
+	}
+	use, err := meter.Usage(ctx)
+	if err != nil {
+		return 0
+	}
+	return use.CPU
 }
 
 // settle notes how an attempt ended.

@@ -89,9 +89,11 @@ func (b *box) Release(ctx context.Context) error {
 			err = errors.Join(err, files.Close(), b.clear(ctx))
 		}
 	}
+	last := used(context.WithoutCancel(ctx), made)
 	b.mu.Lock()
 	if err == nil {
 		b.made.Store(nil)
+		b.spent += max(0, last-b.base)
 	}
 	close(b.leaves)
 	b.leaves, b.idle = nil, nil
@@ -99,7 +101,10 @@ func (b *box) Release(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("give the session's sandbox up: %w", err)
 	}
-	return made.Close(context.WithoutCancel(ctx))
+	if err := made.Close(context.WithoutCancel(ctx)); err != nil { // the files are here; the engine's reaper does the rest
+		b.driver.opts.Log.Error("cannot close a sandbox that was given up", "sandbox", made.ID(), "err", err)
+	}
+	return nil
 }
 
 // Made tells whether there is a real sandbox now.

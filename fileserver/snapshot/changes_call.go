@@ -30,7 +30,7 @@ func (s *Service) GetChanges(ctx context.Context, req *sandgatev1.GetChangesRequ
 		return nil, err
 	}
 	var res *sandgatev1.GetChangesResponse
-	err = w.work(ctx, w.group.tenant, w.sb, func(ctx context.Context) (err error) {
+	err = w.compare(ctx, w.group.tenant, w.sb, func(ctx context.Context) (err error) {
 		res, err = w.changes(ctx, req, k, string(after))
 		return err
 	})
@@ -39,10 +39,11 @@ func (s *Service) GetChanges(ctx context.Context, req *sandgatev1.GetChangesRequ
 
 // changes compares, and makes the reply about one page.
 func (w *working) changes(ctx context.Context, req *sandgatev1.GetChangesRequest, k *kept, after string) (*sandgatev1.GetChangesResponse, error) {
-	then, err := w.scan(ctx, k)
+	old, err := w.scan(ctx, k)
 	if err != nil {
 		return nil, err
 	}
+	then := old.tree
 	var want func(string, state) bool
 	if !req.GetNoDiffs() {
 		want = changedTexts(then)
@@ -74,17 +75,13 @@ func (w *working) changes(ctx context.Context, req *sandgatev1.GetChangesRequest
 }
 
 // scan reads what a copy holds.
-func (w *working) scan(ctx context.Context, k *kept) (tree, error) {
+func (w *working) scan(ctx context.Context, k *kept) (*scanning, error) {
 	archive, closer, err := w.open(k)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = closer.Close() }()
-	scanned, err := scan(ctx, archive, nil)
-	if err != nil {
-		return nil, err
-	}
-	return scanned.tree, nil
+	return scan(ctx, archive, nil)
 }
 
 // scanNow reads what a sandbox has, which is not kept.

@@ -51,10 +51,16 @@ func errTooLarge(limit int64) error {
 // room has so many bytes more be there.
 func (g *growing) room(more int64) error {
 	for g.size+more > g.taken {
-		if err := g.store.opts.Room.Take(g.tenant, roomStep); err != nil {
+		step := int64(roomStep)
+		err := g.store.opts.Room.Take(g.tenant, step)
+		if err != nil { // there may be room for what is needed
+			step = g.size + more - g.taken
+			err = g.store.opts.Room.Take(g.tenant, step)
+		}
+		if err != nil {
 			return err
 		}
-		g.taken += roomStep
+		g.taken += step
 		if !g.store.diskHas(roomStep) {
 			return errDiskFull()
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"unicode/utf8"
 
 	"connectrpc.com/connect"
 
@@ -33,19 +32,69 @@ func unpack(ctx context.Context, sb sandbox.Sandbox, archive io.Reader) error {
 	return err
 }
 
-// choose writes the entries of an archive that wanted chooses as another archive.
-func choose(ctx context.Context, from io.Reader, to io.Writer, wanted func(name string) bool) error {
+// unpackFrom has a sandbox unpack what write writes.
+func unpackFrom(ctx context.Context, sb sandbox.Sandbox, write func(ctx context.Context, to io.Writer) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out, in := io.Pipe()
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		in.CloseWithError(write(ctx, in))
+	}()
+	err := unpack(ctx, sb, out)
+	cancel()
+	_ = out.Close() // whoever writes stops
+	<-written
+	return err
+}
+
+// choice is what is taken of an archive.
+type choice struct {
+	wanted map[string]bool
+	// first are names whose content is in the archive under a name that is not wanted, by that name: the first of
+	// them gets it, and the others are links to the first.
+	first map[string][]string
+}
+
+// choose returns the choice of names, which are all that is wanted. Links are the hard links in the archive.
+func choose(names []string, links map[string]string) choice {
+	c := choice{wanted: map[string]bool{}, first: map[string][]string{}}
+	for _, name := range names {
+		c.wanted[name] = true
+	}
+	for _, name := range names {
+		if target, linked := links[name]; linked && !c.wanted[target] {
+			c.first[target] = append(c.first[target], name)
+		}
+	}
+	return c
+}
+
+// write writes what is chosen of an archive as another archive.
+func (c choice) write(ctx context.Context, from io.Reader, to io.Writer) error {
 	out := tar.NewWriter(to)
 	err := each(ctx, from, func(header *tar.Header, content io.Reader) error {
-		if !wanted(cleanName(header.Name)) {
-			return nil
-		}
+		name := cleanName(header.Name)
 		header.Format, header.PAXRecords = tar.FormatPAX, nil
-		if err := out.WriteHeader(header); err != nil {
-			return err
+		switch moved := c.first[name]; {
+		case len(moved) > 0 && header.Typeflag == tar.TypeReg:
+			header.Name = moved[0]
+			if err := putEntry(ctx, out, header, content); err != nil {
+				return err
+			}
+			for _, other := range moved[1:] {
+				if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeLink, Format: tar.FormatPAX, Name: other, Linkname: moved[0]}); err != nil {
+					return err
+				}
+			}
+			return nil
+		case !c.wanted[name]:
+			return nil
+		case header.Typeflag == tar.TypeLink && !c.wanted[cleanName(header.Linkname)]:
+			return nil // it has come with its content
 		}
-		_, err := io.Copy(out, content)
-		return err
+		return putEntry(ctx, out, header, content)
 	})
 	if err != nil {
 		return err
@@ -53,58 +102,11 @@ func choose(ctx context.Context, from io.Reader, to io.Writer, wanted func(name 
 	return out.Close()
 }
 
-// apply makes the files of a sandbox what a difference has in the end: then is the archive of that.
-// It returns how many paths it could not remove.
-func apply(ctx context.Context, sb sandbox.Sandbox, d difference, then io.Reader) (left int64, err error) {
-	if left, err = d.clear(ctx, sb); err != nil {
-		return left, err
+func putEntry(ctx context.Context, out *tar.Writer, header *tar.Header, content io.Reader) error {
+	if err := out.WriteHeader(header); err != nil {
+		return err
 	}
-	wanted := map[string]bool{}
-	for _, name := range d.paths {
-		if _, there := d.after[name]; there {
-			wanted[name] = true
-		}
-	}
-	if len(wanted) == 0 {
-		return left, nil
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	out, in := io.Pipe()
-	chosen := make(chan struct{})
-	go func() {
-		defer close(chosen)
-		in.CloseWithError(choose(ctx, then, in, func(name string) bool { return wanted[name] }))
-	}()
-	err = unpack(ctx, sb, out)
-	_ = out.Close() // whoever writes stops
-	<-chosen
-	return left, err
-}
-
-// clear removes what a difference has not in the end, and what is something else then. It returns how many are left,
-// as their names are no text.
-func (d difference) clear(ctx context.Context, sb sandbox.Sandbox) (left int64, err error) {
-	files, cleared := filesOf(sb), ""
-	for _, name := range d.paths {
-		now, there := d.before[name]
-		if then, stays := d.after[name]; !there || (stays && then.kind == now.kind) {
-			continue
-		}
-		if !utf8.ValidString(name) { // nothing can name it
-			left++
-			continue
-		}
-		if cleared != "" && within(name, cleared) {
-			continue // it went with the directory that it was in
-		}
-		_, err := files.Remove(ctx, &sandgatev1.RemoveRequest{Path: "./" + name, Recursive: now.kind == sandgatev1.FileType_FILE_TYPE_DIRECTORY})
-		if err != nil && connect.CodeOf(err) != connect.CodeNotFound { // somebody was faster
-			return left, err
-		}
-		cleared = name
-	}
-	return left, nil
+	return copyAll(ctx, out, content)
 }
 
 // halfway adds to the error of an undo that stopped where everything is.
@@ -122,14 +124,19 @@ func halfway(err error, before *kept) error {
 
 // Fill puts what is kept under a name into the files of a sandbox. It returns false where nothing is.
 func (s *Store) Fill(ctx context.Context, sb sandbox.Sandbox, tenant, name string) (bool, error) {
-	k, err := s.find(group{tenant: tenant}, name)
-	if err != nil {
-		return false, nil // it is the answer
+	for {
+		k, err := s.find(group{tenant: tenant}, name)
+		if err != nil {
+			return false, nil // it is the answer
+		}
+		archive, closer, err := s.open(k)
+		if connect.CodeOf(err) == connect.CodeNotFound {
+			continue // a newer one has taken its place
+		}
+		if err != nil {
+			return false, err
+		}
+		defer func() { _ = closer.Close() }()
+		return true, s.work(ctx, tenant, sb, func(ctx context.Context) error { return unpack(ctx, sb, archive) })
 	}
-	archive, closer, err := s.open(k)
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = closer.Close() }()
-	return true, s.work(ctx, tenant, sb, func(ctx context.Context) error { return unpack(ctx, sb, archive) })
 }

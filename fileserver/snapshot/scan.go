@@ -39,7 +39,9 @@ type tree map[string]state
 
 // scanning is the reading of one archive.
 type scanning struct {
+	ctx   context.Context //nolint:containedctx // it is that of one reading, which this is
 	tree  tree
+	links map[string]string // hard links: of a name, the one that its content came under
 	names int
 	texts map[string][]byte // of files that want says something of
 	held  int
@@ -49,7 +51,7 @@ type scanning struct {
 
 // scan reads an archive. It keeps the content of small files that want chooses.
 func scan(ctx context.Context, archive io.Reader, want func(name string, now state) bool) (*scanning, error) {
-	s := &scanning{tree: tree{}, texts: map[string][]byte{}, want: want, sum: sha256.New()}
+	s := &scanning{ctx: ctx, tree: tree{}, links: map[string]string{}, texts: map[string][]byte{}, want: want, sum: sha256.New()}
 	if err := each(ctx, archive, s.entry); err != nil {
 		return nil, err
 	}
@@ -66,6 +68,7 @@ func (s *scanning) entry(header *tar.Header, content io.Reader) error {
 		return guestrpc.NewError(connect.CodeFailedPrecondition, errors.New("the names of all files are too long to be compared"),
 			"DIRECTORY_TOO_LARGE", "Remove files that are not needed.")
 	}
+	delete(s.links, name)
 	now := state{mode: header.Mode & 0o777}
 	switch header.Typeflag {
 	case tar.TypeDir:
@@ -77,6 +80,7 @@ func (s *scanning) entry(header *tar.Header, content io.Reader) error {
 		if now.kind != sandgatev1.FileType_FILE_TYPE_FILE {
 			return damaged(errors.New("a link leads to no file"))
 		}
+		s.links[name] = cleanName(header.Linkname)
 	case tar.TypeReg:
 		return s.file(name, now, header.Size, content)
 	default:
@@ -97,7 +101,7 @@ func (s *scanning) file(name string, now state, size int64, content io.Reader) e
 			return damaged(err)
 		}
 		_, _ = s.sum.Write(text)
-	} else if _, err := io.Copy(s.sum, content); err != nil {
+	} else if err := copyAll(s.ctx, s.sum, content); err != nil {
 		return damaged(err)
 	}
 	s.sum.Sum(now.sum[:0])

@@ -138,6 +138,12 @@ func (s *Service) begin(ctx context.Context, session string) (*working, error) {
 	if err != nil {
 		return nil, err
 	}
+	select {
+	case <-sb.Done(): // while others worked
+		leave()
+		return nil, guestrpc.SessionLost(sb)
+	default:
+	}
 	return &working{s.store, ctx, sb, g, leave}, nil
 }
 

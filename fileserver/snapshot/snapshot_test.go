@@ -414,8 +414,14 @@ func TestCrashes(t *testing.T) {
 	put("half.tar", []byte("half"))
 	put("half.json.new", []byte("{"))
 	r.restart()
-	if left := contents(t, r.folder); len(left) != 2 {
+	left := contents(t, r.folder)
+	if len(left) != 2 {
 		t.Errorf("%d files are left", len(left))
+	}
+	for name, data := range left {
+		if strings.HasSuffix(name, ".tar") && r.room.of("acme") != int64(len(data)) {
+			t.Errorf("%d bytes are held of %d", r.room.of("acme"), len(data))
+		}
 	}
 	next := r.local("ses_2")
 	if there, err := r.store.Fill(t.Context(), r.boxes[next], "acme", "w"); err != nil || !there || r.read(next, "f") != "newer" {

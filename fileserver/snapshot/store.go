@@ -54,8 +54,9 @@ type Options struct {
 // Store keeps copies in a folder of the host, and what is said of each in memory too. Its methods may be called by
 // any number of goroutines. Their errors are for callers.
 type Store struct {
-	opts  Options
-	slots *semaphore.Weighted
+	opts     Options
+	slots    *semaphore.Weighted
+	compares *semaphore.Weighted
 
 	mu    sync.Mutex
 	all   map[group]map[string]*kept // by name; guarded by mu
@@ -80,7 +81,7 @@ func New(opts Options) (*Store, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	s := &Store{opts: opts, slots: semaphore.NewWeighted(atOnce), all: map[group]map[string]*kept{}, turns: map[group]*turn{}}
+	s := &Store{opts: opts, slots: semaphore.NewWeighted(atOnce), compares: semaphore.NewWeighted(comparing), all: map[group]map[string]*kept{}, turns: map[group]*turn{}}
 	if err := os.MkdirAll(opts.Folder, 0o700); err != nil {
 		return nil, fmt.Errorf("the folder of snapshots: %w", err)
 	}
@@ -111,15 +112,13 @@ func (s *Store) load(name string) {
 		return
 	}
 	k := &kept{record: r, file: s.archive(id)}
-	if older := s.all[k.group()][k.Name]; older != nil { // it was replaced, and the crash came before its end
-		if older.Serial > k.Serial {
-			older, k = k, older
-		}
-		_ = s.remove(older) // it is logged
-		s.opts.Room.Give(older.Tenant, older.Bytes)
-		if k == s.all[k.group()][k.Name] {
+	if other := s.all[k.group()][k.Name]; other != nil { // it was replaced, and the crash came before its end
+		if other.Serial > k.Serial {
+			_ = s.remove(k) // it is logged
 			return
 		}
+		_ = s.remove(other) // likewise
+		s.opts.Room.Give(other.Tenant, other.Bytes)
 	}
 	s.put(k)
 	s.opts.Room.Hold(k.Tenant, k.Bytes)
@@ -154,19 +153,28 @@ func (s *Store) put(k *kept) {
 	s.all[k.group()][k.Name] = k
 }
 
-// drop forgets a copy and removes it.
+// drop forgets a copy and removes it. It does nothing where somebody else has, or another took its place.
 func (s *Store) drop(k *kept) error {
-	s.mu.Lock()
-	if s.all[k.group()][k.Name] == k {
-		delete(s.all[k.group()], k.Name)
+	if !s.forget(k) {
+		return notFound(k.record)
 	}
-	if len(s.all[k.group()]) == 0 {
-		delete(s.all, k.group())
-	}
-	s.mu.Unlock()
 	err := s.remove(k)
 	s.opts.Room.Give(k.Tenant, k.Bytes)
 	return err
+}
+
+// forget forgets a copy, and tells whether it was known.
+func (s *Store) forget(k *kept) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all[k.group()][k.Name] != k {
+		return false
+	}
+	delete(s.all[k.group()], k.Name)
+	if len(s.all[k.group()]) == 0 {
+		delete(s.all, k.group())
+	}
+	return true
 }
 
 // remove removes the files of a copy, the record first: a crash in between leaves an archive that the next start

@@ -126,12 +126,41 @@ func each(ctx context.Context, archive io.Reader, show func(header *tar.Header, 
 			return guestrpc.CallerLeft(ctx.Err())
 		case err != nil:
 			return damaged(err)
+		case sparse(header): // no file server here makes one, and it may be as large as it says without being there
+			return damaged(errors.New("a file in it has holes"))
 		case entries == maxEntries:
 			return guestrpc.NewError(connect.CodeFailedPrecondition, fmt.Errorf("there are more than %d files", maxEntries),
 				"DIRECTORY_TOO_LARGE", "Remove files that are not needed, or put them into an archive.")
 		}
 		if err := show(header, reader); err != nil {
 			return err
+		}
+	}
+}
+
+// sparse tells whether an entry is a file of which the archive holds only parts.
+func sparse(header *tar.Header) bool {
+	if header.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
+	for key := range header.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
+}
+
+// copyAll copies what is left of a reader, and stops when ctx does.
+func copyAll(ctx context.Context, to io.Writer, from io.Reader) error {
+	for {
+		switch _, err := io.CopyN(to, from, pieceBytes); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return guestrpc.CallerLeft(ctx.Err())
 		}
 	}
 }

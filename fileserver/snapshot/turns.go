@@ -13,7 +13,9 @@ import (
 
 const (
 	// atOnce bounds the copies that are made, read or compared at a time: each reads or writes as fast as it can.
-	atOnce = 8
+	atOnce = 32
+	// comparing bounds those of them that hold the names of all files in memory.
+	comparing = 4
 	// atOnceEach bounds those of one tenant, whose sandboxes may take as long as they are given.
 	atOnceEach = 2
 	// patience is how long one may take, besides what its bytes take at the slowest pace that is waited for.
@@ -85,9 +87,35 @@ func (s *Store) work(ctx context.Context, tenant string, sb sandbox.Sandbox, do 
 	defer s.slots.Release(1)
 	within, cancel := context.WithTimeout(sandbox.WithDurable(ctx, nil), patience+time.Duration(sizeLimit(sb)/slowest)*time.Second)
 	defer cancel()
-	if err = do(within); err != nil && within.Err() != nil && ctx.Err() == nil {
+	go func() {
+		select {
+		case <-sb.Done():
+			cancel()
+		case <-within.Done():
+		}
+	}()
+	err = do(within)
+	select {
+	case <-sb.Done():
+		if err != nil {
+			return guestrpc.SessionLost(sb)
+		}
+	default:
+	}
+	if err != nil && within.Err() != nil && ctx.Err() == nil {
 		return guestrpc.NewError(connect.CodeDeadlineExceeded, errors.New("the sandbox takes too long to give or take its files"),
 			"SANDBOX_SLOW", "Stop what keeps the session busy, and try again.")
 	}
 	return err
+}
+
+// compare is work that holds the names of all files in memory.
+func (s *Store) compare(ctx context.Context, tenant string, sb sandbox.Sandbox, do func(ctx context.Context) error) error {
+	return s.work(ctx, tenant, sb, func(ctx context.Context) error {
+		if err := s.compares.Acquire(ctx, 1); err != nil {
+			return guestrpc.CallerLeft(err)
+		}
+		defer s.compares.Release(1)
+		return do(ctx)
+	})
 }

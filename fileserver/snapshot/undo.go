@@ -24,7 +24,7 @@ func (s *Service) Undo(ctx context.Context, req *sandgatev1.UndoRequest) (*sandg
 		return nil, err
 	}
 	res := &sandgatev1.UndoResponse{Checkpoint: k.snapshot(), Before: before.snapshot()}
-	err = w.work(ctx, w.group.tenant, w.sb, func(ctx context.Context) error { return w.back(ctx, req, k, before, res) })
+	err = w.compare(ctx, w.group.tenant, w.sb, func(ctx context.Context) error { return w.back(ctx, req, k, before, res) })
 	if err != nil {
 		return nil, halfway(err, before)
 	}
@@ -41,13 +41,13 @@ func (w *working) back(ctx context.Context, req *sandgatev1.UndoRequest, k, befo
 	if err != nil {
 		return err
 	}
-	d := compare(now, then).only(relative(req.GetPaths()))
+	d := compare(now.tree, then.tree).only(relative(req.GetPaths()))
 	archive, closer, err := w.open(k)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = closer.Close() }()
-	if res.Unnamed, err = apply(ctx, w.sb, d, archive); err != nil {
+	if res.Unnamed, err = apply(ctx, w.sb, d, then.links, archive); err != nil {
 		return err
 	}
 	res.Changes = d.show(d.paths[:min(len(d.paths), maxShown)])

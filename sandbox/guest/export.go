@@ -79,7 +79,7 @@ type exported struct {
 // directory writes everything in a directory.
 func (x *export) directory(ctx context.Context, g *Guest, path string) error {
 	defer x.drop()
-	w := &walk{guest: g, root: path}
+	w := &walk{guest: g, root: path, force: true}
 	visit := func(e walked) (step, error) {
 		if err := x.take(e); err != nil {
 			return walkEnd, fileError(e.path, err)
@@ -140,7 +140,7 @@ func (x *export) take(e walked) error {
 		}
 		header.Typeflag, header.Linkname, header.Size = tar.TypeSymlink, target, 0
 	case unix.S_IFREG:
-		file, err := e.open()
+		file, err := e.force()
 		if errors.Is(err, unix.ENOENT) {
 			return nil // it went meanwhile
 		}

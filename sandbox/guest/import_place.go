@@ -62,7 +62,17 @@ func (d directory) enterable(name string) (directory, error) {
 }
 
 // makeFolder makes a directory, or uses the one that is there.
+// One that its owner has closed is opened: it gets the mode of the entry in the end.
 func (u *unpacking) makeFolder(name string, mode uint32) error {
+	if name != "." {
+		above, err := u.enter(path.Dir(name))
+		if err != nil {
+			return err
+		}
+		if stat, err := above.statIn(path.Base(name)); err == nil {
+			lend(int(above), path.Base(name), stat)
+		}
+	}
 	if _, err := u.enter(name); err != nil {
 		return err
 	}

@@ -31,6 +31,8 @@ type walk struct {
 	// after is the path behind which the walk begins; with and, at that path. Empty means everything.
 	after string
 	and   bool
+	// force goes on whatever the modes of the user's directories are: each is the user's while the walk is in it.
+	force bool
 	// unreadable counts directories that were not entered: they may not be read, or lie too deep.
 	unreadable int64
 
@@ -44,6 +46,7 @@ type walkLevel struct {
 	directory
 	path  string
 	names []string
+	lent  lent
 }
 
 // open opens the directory. Its errors are those of the path.
@@ -53,23 +56,25 @@ func (w *walk) open() error {
 		return err
 	}
 	w.buf = make([]byte, direntBuffer)
-	return w.push(d, w.root)
+	return w.push(d, w.root, lent{})
 }
 
-func (w *walk) push(d directory, path string) error {
+func (w *walk) push(d directory, path string, modes lent) error {
 	names, err := w.names(d, path)
 	if err != nil {
+		modes.back(int(d))
 		d.close()
 		return err
 	}
 	w.held += len(names)
-	w.levels = append(w.levels, walkLevel{d, path, names})
+	w.levels = append(w.levels, walkLevel{d, path, names, modes})
 	return nil
 }
 
-// close closes what is open.
-func (w *walk) close() {
-	for _, level := range w.levels {
+// leave gives the modes back that were lent, and closes what is open.
+func (w *walk) leave() {
+	for _, level := range slices.Backward(w.levels) {
+		level.lent.back(int(level.directory))
 		level.close()
 	}
 	w.levels = nil
@@ -80,6 +85,7 @@ func (w *walk) next() (walked, bool) {
 	for len(w.levels) > 0 {
 		here := &w.levels[len(w.levels)-1]
 		if len(here.names) == 0 {
+			here.lent.back(int(here.directory))
 			here.close()
 			w.levels = w.levels[:len(w.levels)-1]
 			continue
@@ -118,18 +124,24 @@ func (w *walk) enter(e walked) error {
 		w.unreadable++
 		return nil
 	}
+	var modes lent
+	if w.force {
+		modes = lend(int(e.in), e.name, e.stat)
+	}
 	below, err := e.in.open(e.name)
 	if err != nil {
+		_ = modes.backAt(int(e.in), e.name) // it may be gone
 		if !errors.Is(err, unix.ENOENT) {
 			w.unreadable++
 		}
 		return exhausted(err)
 	}
 	if refused := w.guest.checkDirectory(below, e.path); refused != nil {
+		modes.back(int(below))
 		below.close()
 		return exhausted(refused) // it is listed, and what is in it is no files
 	}
-	return w.push(below, e.path)
+	return w.push(below, e.path, modes)
 }
 
 // names returns the sorted names in a directory.
@@ -167,7 +179,7 @@ func (w *walk) run(ctx context.Context, visit func(walked) (step, error), rest f
 	if err := w.guest.asUser(ctx, w.open); err != nil {
 		return err
 	}
-	defer w.close()
+	defer func() { _ = w.guest.user.do(context.WithoutCancel(ctx), func() error { w.leave(); return nil }) }()
 	for next := walkOn; next != walkEnd; {
 		err := w.guest.user.do(ctx, func() (err error) {
 			next, err = w.slice(ctx, visit)

@@ -108,6 +108,15 @@ func (s *subject) filesExport() {
 	s.wantCode(none.Err(), connect.CodeNotFound)
 	_ = none.Close()
 	s.sh("chmod 700 x/d/e y/new/d/e; rm -r x y")
+	// What its owner has closed is not lost, and is closed as before.
+	s.sh("mkdir -p c/shut/in c/wo; echo secret > c/shut/in/key; chmod 000 c/shut/in/key; chmod 300 c/wo; chmod 000 c/shut/in c/shut")
+	for range 2 {
+		got := s.shown(s.exported("c"))
+		if want := "5 ---------- shut/\n5 ---------- shut/in/\n0 ---------- shut/in/key  secret\n5 --wx------ wo/\n"; got != want {
+			s.Errorf("%s", got)
+		}
+	}
+	s.sh("test $(stat -c %a c/shut) = 0; chmod 700 c/shut c/shut/in c/wo; rm -rf c")
 }
 
 func (s *subject) filesImport() {
