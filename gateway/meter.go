@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,10 +16,7 @@ const (
 	meterEvery   = 500 * time.Millisecond // a tenant exceeds its limits by what its sandboxes use in this time
 	meterTimeout = 2 * time.Second        // for one look at one sandbox
 	meterAtOnce  = 4
-	// A look that takes long is one that the engine is asked for, as its host's files cannot be seen: it has
-	// other work, and is asked more seldom.
-	slowLook  = 5 * time.Millisecond
-	slowEvery = 2 * time.Second
+	askEvery     = 2 * time.Second // where the engine must be asked, as its host's files cannot be seen
 )
 
 // The weights of sandboxes where processors are short. One that has worked little gets what it wants at
@@ -29,7 +27,8 @@ const (
 	quietWeight = 8192
 	busyWeight  = 512 // of all busy sandboxes of a tenant of weight 1
 	leastWeight = 16
-	busyFrom    = 2                // a sandbox is busy from this part of a processor on: a half
+	busyFrom    = 0.5              // a sandbox is busy from this part of a processor on
+	busyOver    = 1.0              // seconds over which that is averaged: a kernel that starts is not busy yet
 	busyFor     = 15 * time.Second // and for so long after, or whoever works in turns would be quiet in between
 )
 
@@ -40,8 +39,9 @@ type metered struct {
 	use   sandbox.Usage // guarded by mu
 	at    time.Time     // guarded by mu
 
-	slow   atomic.Bool      // the last look took long
+	asked  atomic.Bool      // the engine was asked for the last look
 	share  sandbox.CPUShare // as the host was told; guarded by mu
+	load   float64          // processors, averaged over some time; guarded by mu
 	worked time.Time        // when it took more than its part of a processor last; guarded by mu
 	busy   atomic.Bool      // that was lately
 }
@@ -54,7 +54,7 @@ type busyness struct{ busy, quiet int }
 func (s *Sessions) meter() {
 	tick := time.NewTicker(meterEvery)
 	defer tick.Stop()
-	slowly := time.Now()
+	asked := time.Now()
 	slots := make(chan struct{}, meterAtOnce)
 	for {
 		select {
@@ -62,9 +62,9 @@ func (s *Sessions) meter() {
 			return
 		case <-tick.C:
 		}
-		rests := time.Since(slowly) < slowEvery
+		rests := time.Since(asked) < askEvery
 		if !rests {
-			slowly = time.Now()
+			asked = time.Now()
 		}
 		var looks sync.WaitGroup
 		running := s.running()
@@ -81,7 +81,7 @@ func (s *Sessions) meter() {
 			of[sess.account] = ours
 		}
 		for _, sess := range running {
-			if rests && sess.metered.slow.Load() {
+			if rests && sess.metered.asked.Load() {
 				continue
 			}
 			slots <- struct{}{}
@@ -106,19 +106,22 @@ func (sess *session) measure() {
 	defer cancel()
 	sess.metered.mu.Lock()
 	defer sess.metered.mu.Unlock()
-	start := time.Now()
 	use, err := meter.Usage(ctx)
-	sess.metered.slow.Store(time.Since(start) > slowLook)
 	if err != nil {
 		return
 	}
+	sess.metered.asked.Store(use.Asked)
 	before, now := &sess.metered, time.Now()
 	if _, deferred := sess.sandbox.(sandbox.Releaser); deferred && !before.known.Load() {
 		before.use, before.at = sandbox.Usage{}, now // it counts from the session's first sandbox on
 		before.known.Store(true)
 	}
 	if before.known.Load() {
-		if (use.CPU-before.use.CPU)*busyFrom > now.Sub(before.at) {
+		if seconds := now.Sub(before.at).Seconds(); seconds > 0 {
+			taken := max(0, (use.CPU-before.use.CPU).Seconds()/seconds)
+			before.load += (taken - before.load) * (1 - math.Exp(-seconds/busyOver))
+		}
+		if before.load > busyFrom {
 			before.worked = now
 		}
 		before.busy.Store(now.Sub(before.worked) < busyFor)

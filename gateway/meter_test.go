@@ -84,7 +84,8 @@ func TestSharesOfTheBusy(t *testing.T) {
 			return b
 		}
 		loud := create("loud", span{0, time.Minute, 1})
-		turns := create("loud", span{0, time.Second, .9}, span{5 * time.Second, 6 * time.Second, .9}, span{10 * time.Second, 11 * time.Second, .9})
+		turns := create("loud", span{0, 2 * time.Second, .9}, span{5 * time.Second, 7 * time.Second, .9}, span{9 * time.Second, 11 * time.Second, .9})
+		brief := create("loud", span{0, 500 * time.Millisecond, 1}, span{10 * time.Second, 10500 * time.Millisecond, 1})
 		idle := create("loud")
 		want := func(when string, b *meteredBox, weight int, aside bool) {
 			t.Helper()
@@ -97,6 +98,7 @@ func TestSharesOfTheBusy(t *testing.T) {
 		want("alone on the host", loud, busyWeight/2, false)
 		want("between its turns", turns, busyWeight/2, false)
 		want("alone on the host", idle, quietWeight, false)
+		want("busy for a moment", brief, quietWeight, false)
 
 		other := create("quiet", span{0, time.Minute, .1})
 		pass(2 * time.Second)

@@ -69,6 +69,8 @@ type Usage struct {
 	CPU time.Duration
 	// MemoryBytes is the memory that it holds now, files in memory included.
 	MemoryBytes int64
+	// Asked tells that the engine had to be asked, which has other work: look more seldom.
+	Asked bool
 }
 
 // A Meter is a sandbox whose use can be measured, and weighed against that of others, from outside. Its

@@ -154,6 +154,6 @@ func (c *instance) askUsage(ctx context.Context) (sandbox.Usage, error) {
 		return sandbox.Usage{}, fmt.Errorf("usage of sandbox %s: %w", c.name, err)
 	}
 	return sandbox.Usage{
-		CPU: time.Duration(stats.CPUStats.CPUUsage.TotalUsage), MemoryBytes: int64(stats.MemoryStats.Usage),
+		CPU: time.Duration(stats.CPUStats.CPUUsage.TotalUsage), MemoryBytes: int64(stats.MemoryStats.Usage), Asked: true,
 	}, nil
 }
