@@ -21,7 +21,7 @@ func TestMissing(t *testing.T) {
 	}
 	before := len(missing)
 	newHouse(t, nil).Register(r)
-	if got := len(r.Missing()); got != before-5 {
+	if got := len(r.Missing()); got != before-6 {
 		t.Errorf("%d missing after SessionService, %d before", got, before)
 	}
 	if err := r.Err(); err != nil {

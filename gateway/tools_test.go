@@ -102,7 +102,7 @@ func TestCallToolRefuses(t *testing.T) {
 	}{
 		"no such tool":  {&sandgatev1.CallToolRequest{SessionId: id, Name: "nope"}, connect.CodeNotFound, ReasonToolNotFound, `"nope"`},
 		"not served":    {&sandgatev1.CallToolRequest{SessionId: id, Name: "shell_run"}, connect.CodeNotFound, ReasonToolNotFound, "shell_run"},
-		"no session":    {&sandgatev1.CallToolRequest{Name: "python_run"}, connect.CodeInvalidArgument, ReasonInvalidArgument, "session_id"},
+		"no session":    {&sandgatev1.CallToolRequest{Name: "python_run", Arguments: arguments(t, `{"code":"1"}`)}, connect.CodeInvalidArgument, ReasonInvalidArgument, "session_id"},
 		"other session": {&sandgatev1.CallToolRequest{SessionId: "ses_x", Name: "python_run", Arguments: arguments(t, `{"code":"1"}`)}, connect.CodeNotFound, ReasonSessionNotFound, ""},
 		"unknown name": {
 			&sandgatev1.CallToolRequest{SessionId: id, Name: "python_run", Arguments: arguments(t, `{"cod":"1"}`)},

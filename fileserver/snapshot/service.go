@@ -65,11 +65,11 @@ func (s *Store) save(ctx context.Context, sb sandbox.Sandbox, session string, r 
 
 // SaveWorkspace keeps the files of a session under a name.
 func (s *Service) SaveWorkspace(ctx context.Context, req *sandgatev1.SaveWorkspaceRequest) (*sandgatev1.SaveWorkspaceResponse, error) {
-	if err := s.sessions.MayKeep(ctx, req.GetSessionId(), req.GetName()); err != nil {
+	sb, err := s.sessions.Sandbox(ctx, req.GetSessionId()) // first: a session that is not the caller's is like none
+	if err != nil {
 		return nil, err
 	}
-	sb, err := s.sessions.Sandbox(ctx, req.GetSessionId())
-	if err != nil {
+	if err := s.sessions.MayKeep(ctx, req.GetSessionId(), req.GetName()); err != nil {
 		return nil, err
 	}
 	saved, err := s.store.save(ctx, sb, req.GetSessionId(), record{Tenant: s.sessions.Tenant(ctx), Name: req.GetName(), Label: req.GetLabel()})

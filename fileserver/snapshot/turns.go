@@ -102,7 +102,9 @@ func (s *Store) work(ctx context.Context, tenant string, sb sandbox.Sandbox, do 
 		}
 	default:
 	}
-	if err != nil && within.Err() != nil && ctx.Err() == nil {
+	end, _ := within.Deadline()
+	late := within.Err() != nil || (connect.CodeOf(err) == connect.CodeDeadlineExceeded && time.Until(end) < time.Second) // whose clock was first
+	if err != nil && late && ctx.Err() == nil {
 		return guestrpc.NewError(connect.CodeDeadlineExceeded, errors.New("the sandbox takes too long to give or take its files"),
 			"SANDBOX_SLOW", "Stop what keeps the session busy, and try again.")
 	}

@@ -1109,11 +1109,11 @@ const file_sandgate_v1_workspace_proto_rawDesc = "" +
 	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x14\n" +
 	"\x05files\x18\x04 \x01(\x03R\x05files\x12 \n" +
 	"\vdirectories\x18\x05 \x01(\x03R\vdirectories\x12!\n" +
-	"\fstored_bytes\x18\x06 \x01(\x03R\vstoredBytes\"\x9c\x01\n" +
+	"\fstored_bytes\x18\x06 \x01(\x03R\vstoredBytes\"\x9e\x01\n" +
 	"\x14SaveWorkspaceRequest\x12&\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12<\n" +
-	"\x04name\x18\x02 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x04name\x12\x1e\n" +
+	"session_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\tsessionId\x12>\n" +
+	"\x04name\x18\x02 \x01(\tB*\xbaH'r%\x10\x012!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x04name\x12\x1e\n" +
 	"\x05label\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x05label\"L\n" +
 	"\x15SaveWorkspaceResponse\x123\n" +
 	"\tworkspace\x18\x01 \x01(\v2\x15.sandgate.v1.SnapshotR\tworkspace\"i\n" +
@@ -1126,9 +1126,9 @@ const file_sandgate_v1_workspace_proto_rawDesc = "" +
 	"\n" +
 	"workspaces\x18\x01 \x03(\v2\x15.sandgate.v1.SnapshotR\n" +
 	"workspaces\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"V\n" +
-	"\x16DeleteWorkspaceRequest\x12<\n" +
-	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x04name\"\x19\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"X\n" +
+	"\x16DeleteWorkspaceRequest\x12>\n" +
+	"\x04name\x18\x01 \x01(\tB*\xbaH'r%\x10\x012!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$R\x04name\"\x19\n" +
 	"\x17DeleteWorkspaceResponse\"a\n" +
 	"\x17CreateCheckpointRequest\x12&\n" +
 	"\n" +
