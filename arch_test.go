@@ -59,7 +59,7 @@ func layers() []layer {
 		{folder: "fileserver/deferred", may: append([]string{"sandbox/loopback", "fileserver/store"}, backend...), tests: []string{"sandbox/", "fileserver/"}},
 		{folder: "fileserver/store", may: []string{"sandbox/workspace", "proto/"}, tests: []string{"sandbox/"}},
 		{folder: "fileserver/library", may: append([]string{"sandbox/loopback", "fileserver/store"}, backend...), tests: []string{"sandbox/", "fileserver"}},
-		{folder: "fileserver/snapshot", may: append([]string{"fileserver", "sandbox/workspace"}, backend...), tests: []string{"sandbox/", "fileserver/"}},
+		{folder: "fileserver/snapshot", may: append([]string{"fileserver", "fileserver/store", "sandbox/workspace"}, backend...), tests: []string{"sandbox/", "fileserver/"}},
 		{folder: "fileserver/wasmtool", may: append([]string{"fileserver/", "sandbox/workspace"}, backend...), tests: []string{"sandbox/"}},
 		{folder: "gateway", may: []string{"sandbox", "sandbox/gather", "sandbox/loopback", "proto/"}, tests: []string{"sandbox/", "third_party/conformance/"}},
 		{folder: "agent", may: []string{"proto/"}},

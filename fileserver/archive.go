@@ -59,18 +59,9 @@ func (f *Files) archive(ctx context.Context, req *sandgatev1.ArchiveRequest, p *
 		return nil, err
 	}
 	p.leaveOut = absolute(destination)
-	packed := piped(func(to io.Writer) error { return p.pack(ctx, f, session, roots, to) })
+	packed := Piped(func(to io.Writer) error { return p.pack(ctx, f, session, roots, to) })
 	defer func() { _ = packed.Close() }()
-	begun, next := false, pieces(packed)
-	done, err := f.Upload(ctx, func() (*sandgatev1.UploadRequest, error) {
-		if !begun {
-			begun = true
-			header := &sandgatev1.UploadHeader{SessionId: session, Path: destination}
-			return &sandgatev1.UploadRequest{Part: &sandgatev1.UploadRequest_Header{Header: header}}, nil
-		}
-		data, err := next()
-		return &sandgatev1.UploadRequest{Part: &sandgatev1.UploadRequest_Data{Data: data}}, err
-	})
+	done, err := f.uploadFrom(ctx, &sandgatev1.UploadHeader{SessionId: session, Path: destination}, packed)
 	if err != nil {
 		return nil, err
 	}

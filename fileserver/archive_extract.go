@@ -54,7 +54,7 @@ func (d *Documents) Extract(ctx context.Context, req *sandgatev1.ExtractRequest)
 	}
 	wanted := archive.Request{Name: path.Base(req.GetPath()), Include: req.GetInclude(), Limit: contentLimit(sb.Spec().Limits)}
 	x := &extraction{}
-	entries := piped(func(to io.Writer) error {
+	entries := Piped(func(to io.Writer) error {
 		x.report, x.err = readers.unpack(ctx, wanted, data, to)
 		return nil // what was unpacked before an error stays, and the guest tells how much that is
 	})
@@ -107,21 +107,13 @@ type extraction struct {
 }
 
 // unpack has the guest unpack what comes, unless nothing does: then there was nothing to be unpacked.
-func (x *extraction) unpack(ctx context.Context, files *Files, header *sandgatev1.ImportHeader, res *sandgatev1.ExtractResponse, entries *pipe) {
+func (x *extraction) unpack(ctx context.Context, files *Files, header *sandgatev1.ImportHeader, res *sandgatev1.ExtractResponse, entries *Pipe) {
 	defer func() { _ = entries.Close() }() // so that the program has ended
 	from := bufio.NewReaderSize(entries, maxPieceBytes)
 	if _, err := from.Peek(1); err != nil {
 		return
 	}
-	begun, next := false, pieces(from)
-	done, err := files.Import(ctx, func() (*sandgatev1.ImportRequest, error) {
-		if !begun {
-			begun = true
-			return &sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Header{Header: header}}, nil
-		}
-		data, err := next()
-		return &sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Data{Data: data}}, err
-	})
+	done, err := files.Unpack(ctx, header, from)
 	if err != nil {
 		x.refused = err
 		return

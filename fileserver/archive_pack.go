@@ -77,7 +77,7 @@ func (p *packing) root(ctx context.Context, files *Files, session string, r root
 	case sandgatev1.FileType_FILE_TYPE_OTHER, sandgatev1.FileType_FILE_TYPE_UNSPECIFIED:
 		return guestrpc.NewError(connect.CodeFailedPrecondition, fmt.Errorf("%q is neither a file nor a directory", line(r.path)), "NOT_A_FILE", "Leave it out.")
 	}
-	exported := piped(func(to io.Writer) error {
+	exported := Piped(func(to io.Writer) error {
 		return files.Export(ctx, &sandgatev1.ExportRequest{SessionId: session, Path: r.ask}, func(piece *sandgatev1.ExportResponse) error {
 			_, err := to.Write(piece.GetData())
 			return err

@@ -3,7 +3,6 @@ package fileserver
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -54,7 +53,7 @@ func (f *Files) borrow(ctx context.Context, req *sandgatev1.CopyRequest) (*sandg
 // inTheWay returns what is at the destination, nil for nothing. It fails where that may not be replaced.
 func (f *Files) inTheWay(ctx context.Context, req *sandgatev1.CopyRequest) (*sandgatev1.FileInfo, error) {
 	there, err := f.Stat(ctx, &sandgatev1.StatRequest{SessionId: req.GetSessionId(), Path: req.GetDestination()})
-	if connect.CodeOf(err) == connect.CodeNotFound && detailOf(err) != "SESSION_NOT_FOUND" {
+	if connect.CodeOf(err) == connect.CodeNotFound { // the session is there: it was asked for the source
 		return nil, nil //nolint:nilnil // there is none, and that is no error
 	}
 	if err != nil {
@@ -86,105 +85,39 @@ func (f *Files) borrowBeside(ctx context.Context, req *sandgatev1.CopyRequest, t
 	return res, nil
 }
 
-// detailOf returns the reason of an error.
-func detailOf(err error) string {
-	known, ok := errors.AsType[*connect.Error](err)
-	if !ok {
-		return ""
-	}
-	for _, detail := range known.Details() {
-		if value, err := detail.Value(); err == nil {
-			if told, ok := value.(*sandgatev1.ErrorDetail); ok {
-				return told.GetReason()
-			}
-		}
-	}
-	return ""
-}
-
 // borrowFile copies one file.
 func (f *Files) borrowFile(ctx context.Context, req *sandgatev1.CopyRequest, source *sandgatev1.FileInfo) (*sandgatev1.CopyResponse, error) {
+	ctx, cancel := context.WithCancel(ctx)
 	ask := &sandgatev1.DownloadRequest{SessionId: req.GetSessionId(), Path: req.GetSource()}
-	next := follow(ctx, func(ctx context.Context, send func([]byte) error) error {
-		return f.Download(ctx, ask, func(piece *sandgatev1.DownloadResponse) error { return send(piece.GetData()) })
+	content := Piped(func(to io.Writer) error {
+		return f.Download(ctx, ask, func(piece *sandgatev1.DownloadResponse) error {
+			_, err := to.Write(piece.GetData())
+			return err
+		})
 	})
-	defer next.stop()
-	first := &sandgatev1.UploadRequest{Part: &sandgatev1.UploadRequest_Header{Header: &sandgatev1.UploadHeader{
-		SessionId: req.GetSessionId(), Path: req.GetDestination(), Mode: source.GetMode() & 0o777,
-	}}}
-	res, err := f.Upload(ctx, func() (*sandgatev1.UploadRequest, error) {
-		if header := first; header != nil {
-			first = nil
-			return header, nil
-		}
-		data, err := next.receive()
-		return &sandgatev1.UploadRequest{Part: &sandgatev1.UploadRequest_Data{Data: data}}, err
-	})
+	defer func() {
+		cancel()
+		_ = content.Close()
+	}()
+	header := &sandgatev1.UploadHeader{SessionId: req.GetSessionId(), Path: req.GetDestination(), Mode: source.GetMode() & 0o777}
+	res, err := f.uploadFrom(ctx, header, content)
 	return &sandgatev1.CopyResponse{Files: 1, Bytes: res.GetFile().GetSize()}, err
 }
 
 // borrowTree copies a directory with everything in it.
 func (f *Files) borrowTree(ctx context.Context, req *sandgatev1.CopyRequest) (*sandgatev1.CopyResponse, error) {
-	ask := &sandgatev1.ExportRequest{SessionId: req.GetSessionId(), Path: req.GetSource()}
-	next := follow(ctx, func(ctx context.Context, send func([]byte) error) error {
-		return f.Export(ctx, ask, func(piece *sandgatev1.ExportResponse) error { return send(piece.GetData()) })
-	})
-	defer next.stop()
-	first := &sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Header{Header: &sandgatev1.ImportHeader{
-		SessionId: req.GetSessionId(), Path: req.GetDestination(),
-	}}}
-	res, err := f.Import(ctx, func() (*sandgatev1.ImportRequest, error) {
-		if header := first; header != nil {
-			first = nil
-			return header, nil
-		}
-		data, err := next.receive()
-		return &sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Data{Data: data}}, err
-	})
-	return &sandgatev1.CopyResponse{Files: res.GetFiles(), Directories: res.GetDirectories() + 1, Bytes: res.GetBytes()}, err
-}
-
-// following is a stream that is sent by one call and received by another.
-type following struct {
-	pieces chan []byte
-	over   chan struct{}
-	err    error // why there is no more; set before over is closed
-	cancel context.CancelFunc
-}
-
-// follow begins to send. Stop must be called.
-func follow(ctx context.Context, give func(context.Context, func([]byte) error) error) *following {
 	ctx, cancel := context.WithCancel(ctx)
-	f := &following{pieces: make(chan []byte), over: make(chan struct{}), cancel: cancel}
-	go func() {
-		defer close(f.over)
-		f.err = give(ctx, func(data []byte) error {
-			select {
-			case f.pieces <- data:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+	ask := &sandgatev1.ExportRequest{SessionId: req.GetSessionId(), Path: req.GetSource()}
+	archive := Piped(func(to io.Writer) error {
+		return f.Export(ctx, ask, func(piece *sandgatev1.ExportResponse) error {
+			_, err := to.Write(piece.GetData())
+			return err
 		})
-		if f.err == nil {
-			f.err = io.EOF
-		}
+	})
+	defer func() {
+		cancel()
+		_ = archive.Close()
 	}()
-	return f
-}
-
-// receive returns the next piece, io.EOF at the end.
-func (f *following) receive() ([]byte, error) {
-	select {
-	case data := <-f.pieces:
-		return data, nil
-	case <-f.over:
-		return nil, f.err
-	}
-}
-
-// stop ends the sending, and waits for that.
-func (f *following) stop() {
-	f.cancel()
-	<-f.over
+	res, err := f.Unpack(ctx, &sandgatev1.ImportHeader{SessionId: req.GetSessionId(), Path: req.GetDestination()}, archive)
+	return &sandgatev1.CopyResponse{Files: res.GetFiles(), Directories: res.GetDirectories() + 1, Bytes: res.GetBytes()}, err
 }

@@ -2,18 +2,18 @@ package fileserver
 
 import "io"
 
-// A pipe is read as what a function writes meanwhile. A Read fails with the function's error when all was
+// A Pipe is read as what a function writes meanwhile. A Read fails with the function's error when all was
 // read. Close must be called: it ends the function's next Write, and waits for the function.
-type pipe struct {
+type Pipe struct {
 	*io.PipeReader
 
 	done chan struct{}
 }
 
-// piped runs write, which must end when a Write of its fails.
-func piped(write func(io.Writer) error) *pipe {
+// Piped runs write, which must end when a Write of its fails.
+func Piped(write func(io.Writer) error) *Pipe {
 	from, to := io.Pipe()
-	p := &pipe{PipeReader: from, done: make(chan struct{})}
+	p := &Pipe{PipeReader: from, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
 		_ = to.CloseWithError(write(to)) // it never fails
@@ -22,7 +22,7 @@ func piped(write func(io.Writer) error) *pipe {
 }
 
 // Close ends and waits.
-func (p *pipe) Close() error {
+func (p *Pipe) Close() error {
 	err := p.PipeReader.Close()
 	<-p.done
 	return err
@@ -42,5 +42,18 @@ func pieces(from io.Reader) func() ([]byte, error) {
 				return nil, err
 			}
 		}
+	}
+}
+
+// headed returns what gives out the header of a stream, and then its pieces.
+func headed[Req any](header Req, content io.Reader, piece func([]byte) Req) func() (Req, error) {
+	next, begun := pieces(content), false
+	return func() (Req, error) {
+		if !begun {
+			begun = true
+			return header, nil
+		}
+		data, err := next()
+		return piece(data), err
 	}
 }

@@ -8,12 +8,10 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/sandgate/sandgate/fileserver/library"
 	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
-
-// librariesRoot is where sessions find what the operator shares with all of them.
-const librariesRoot = "/libraries"
 
 // WithLibraries returns a Files that finds paths below /libraries in a sandbox of their own, which every session may
 // read. Nil: there are none.
@@ -29,7 +27,7 @@ func (f *Files) shared(name string) bool {
 		return false
 	}
 	name = path.Clean(name)
-	return name == librariesRoot || strings.HasPrefix(name, librariesRoot+"/")
+	return name == library.Root || strings.HasPrefix(name, library.Root+"/")
 }
 
 // at returns what finds the sandbox that has the files of these paths.

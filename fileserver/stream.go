@@ -171,6 +171,14 @@ func (f *Files) Upload(ctx context.Context, recv func() (*sandgatev1.UploadReque
 	return res, nil
 }
 
+// uploadFrom is Upload of what the host has.
+func (f *Files) uploadFrom(ctx context.Context, header *sandgatev1.UploadHeader, content io.Reader) (*sandgatev1.UploadResponse, error) {
+	first := &sandgatev1.UploadRequest{Part: &sandgatev1.UploadRequest_Header{Header: header}}
+	return f.Upload(ctx, headed(first, content, func(data []byte) *sandgatev1.UploadRequest {
+		return &sandgatev1.UploadRequest{Part: &sandgatev1.UploadRequest_Data{Data: data}}
+	}))
+}
+
 // passPieces sends what recv returns until its end. Refused is why the guest took no more; err is
 // for the caller.
 func passPieces[Req any](recv func() (Req, error), isHeader func(Req) bool, send func(Req) error) (refused, err error) {

@@ -95,3 +95,11 @@ func (f *Files) Import(ctx context.Context, recv func() (*sandgatev1.ImportReque
 	res.Files, res.Directories, res.Bytes = max(res.GetFiles(), 0), max(res.GetDirectories(), 0), max(res.GetBytes(), 0)
 	return res, nil
 }
+
+// Unpack is Import of an archive that the host has.
+func (f *Files) Unpack(ctx context.Context, header *sandgatev1.ImportHeader, archive io.Reader) (*sandgatev1.ImportResponse, error) {
+	first := &sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Header{Header: header}}
+	return f.Import(ctx, headed(first, archive, func(data []byte) *sandgatev1.ImportRequest {
+		return &sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Data{Data: data}}
+	}))
+}

@@ -19,7 +19,7 @@ import (
 // MaxFileURLLife is how long an address of a file is good for at most.
 const MaxFileURLLife = 7 * 24 * time.Hour
 
-// librariesRoot is where sessions see what the operator shares with all of them.
+// librariesRoot is where the file server has what can only be read, so that no address for an upload is made there.
 const librariesRoot = "/libraries"
 
 // filesScope is what an address of a file may do.

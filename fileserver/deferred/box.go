@@ -67,12 +67,15 @@ func (b *box) end(err error) {
 func (b *box) Close(ctx context.Context) error {
 	b.mu.Lock()
 	b.closed = true
-	making := b.making
+	making, leaves := b.making, b.leaves
 	b.mu.Unlock()
 	b.end(sandbox.ErrClosed)
-	if making != nil {
+	for _, goesOn := range []chan struct{}{making, leaves} {
+		if goesOn == nil {
+			continue
+		}
 		select {
-		case <-making:
+		case <-goesOn:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

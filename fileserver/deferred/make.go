@@ -73,12 +73,17 @@ func (b *box) attempt(ctx context.Context, over chan struct{}) {
 	close(over)
 }
 
+// lookTimeout bounds how long an engine may take to tell what a sandbox has used.
+const lookTimeout = 2 * time.Second
+
 // used returns the processor time that a sandbox has used, zero where that cannot be told.
 func used(ctx context.Context, made sandbox.Sandbox) time.Duration {
 	meter, ok := made.(sandbox.Meter)
 	if !ok {
 		return 0
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
 	use, err := meter.Usage(ctx)
 	if err != nil {
 		return 0

@@ -7,14 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/sandgate/sandgate/fileserver/store"
 	"github.com/sandgate/sandgate/sandbox"
 )
-
-// adoptTimeout bounds how long an engine may take to tell what a sandbox has used.
-const adoptTimeout = 2 * time.Second
 
 // Reconcile settles what an earlier driver on the same folder has left, as that of an engine does: sandboxes for
 // whose id keep reports true go on, and all others are removed. Engine is the engine's own Reconcile, which is
@@ -86,12 +82,9 @@ func (d *Driver) find(id string, keep func(id string) bool) (*found, error) {
 	return &found{b, kept.Made}, nil
 }
 
-// adopt has a box go on with the real sandbox that it had.
-// What that has used was charged by the gateway before.
+// adopt has a box go on with the real sandbox that it had. What that has used was charged by the gateway before.
 func (b *box) adopt(ctx context.Context, made sandbox.Sandbox) {
-	within, cancel := context.WithTimeout(ctx, adoptTimeout)
-	defer cancel()
-	b.base = used(within, made)
+	b.base = used(ctx, made)
 	b.made.Store(&made)
 	b.local.moved = true
 	go b.follow(made)

@@ -78,6 +78,15 @@ func (b *box) Release(ctx context.Context) error {
 	if made == nil || err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-b.done: // nobody wants the files any more
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	var files *store.Workspace
 	if err = quiet(ctx, idle); err == nil {
 		files, err = b.fetch(ctx, made)

@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/sandgate/sandgate/fileserver"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/guestrpc"
@@ -87,26 +88,21 @@ func (w *working) scan(ctx context.Context, k *kept) (*scanning, error) {
 // scanNow reads what a sandbox has, which is not kept.
 func scanNow(ctx context.Context, sb sandbox.Sandbox, want func(string, state) bool) (*scanning, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	out, in := io.Pipe()
-	sent := make(chan struct{})
 	left := sizeLimit(sb)
-	go func() {
-		defer close(sent)
-		in.CloseWithError(filesOf(sb).Export(ctx, &sandgatev1.ExportRequest{}, func(piece *sandgatev1.ExportResponse) error {
+	archive := fileserver.Piped(func(to io.Writer) error {
+		return filesOf(sb).Export(ctx, &sandgatev1.ExportRequest{}, func(piece *sandgatev1.ExportResponse) error {
 			if left -= int64(len(piece.GetData())); left < 0 {
 				return errTooLarge(sizeLimit(sb))
 			}
-			_, err := in.Write(piece.GetData())
+			_, err := to.Write(piece.GetData())
 			return err
-		}))
-	}()
-	scanned, err := scan(ctx, out, want)
+		})
+	})
+	scanned, err := scan(ctx, archive, want)
 	if err == nil {
-		_, err = io.Copy(io.Discard, out) // the end of the stream tells whether this was all
+		_, err = io.Copy(io.Discard, archive) // the end of the stream tells whether this was all
 	}
 	cancel()
-	_ = out.Close()
-	<-sent
+	_ = archive.Close()
 	return scanned, err
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 
 	"connectrpc.com/connect"
-	"golang.org/x/sys/unix"
 
 	"github.com/sandgate/sandgate/sandbox/guestrpc"
 )
@@ -61,7 +60,7 @@ func (g *growing) room(more int64) error {
 			return err
 		}
 		g.taken += step
-		if !g.store.diskHas(roomStep) {
+		if !g.store.disk.Has(roomStep) {
 			return errDiskFull()
 		}
 	}
@@ -76,15 +75,6 @@ func (g *growing) settle(lasting bool) error {
 		return g.file.Sync()
 	}
 	return nil
-}
-
-// diskHas reports whether so many bytes more may be written. Where that cannot be told they may not.
-func (s *Store) diskHas(bytes int64) bool {
-	var fs unix.Statfs_t
-	if unix.Statfs(s.opts.Folder, &fs) != nil {
-		return false
-	}
-	return int64(fs.Bavail)*fs.Bsize-s.opts.KeepFree >= bytes
 }
 
 // errDiskFull is for the caller; whose disk it is he need not know.

@@ -223,6 +223,13 @@ func TestUndoInClosedDirectories(t *testing.T) {
 			if got := r.changed(&sandgatev1.GetChangesRequest{SessionId: session, NoDiffs: true}); got != "D keep\nM ro\nM ro/deep\nM ro/deep/f\nA ro/deep/more\nA ro/top" {
 				t.Errorf("%s", got)
 			}
+			if _, err := r.Undo(t.Context(), &sandgatev1.UndoRequest{SessionId: session, Paths: []string{"ro/deep/more"}}); err != nil {
+				t.Error(err)
+			}
+			// What is not asked for is as it was, the modes of the directories on the way too.
+			if got := r.changed(&sandgatev1.GetChangesRequest{SessionId: session, NoDiffs: true}); got != "D keep\nM ro\nM ro/deep\nM ro/deep/f\nA ro/top" {
+				t.Errorf("after a part: %s", got)
+			}
 			if _, err := r.Undo(t.Context(), &sandgatev1.UndoRequest{SessionId: session}); err != nil {
 				t.Error(err)
 			}

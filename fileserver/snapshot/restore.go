@@ -9,43 +9,24 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/sandgate/sandgate/fileserver"
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox"
 )
 
 // unpack has a sandbox unpack an archive into its home.
 func unpack(ctx context.Context, sb sandbox.Sandbox, archive io.Reader) error {
-	header := &sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Header{Header: &sandgatev1.ImportHeader{}}}
-	begun := false
-	_, err := filesOf(sb).Import(ctx, func() (*sandgatev1.ImportRequest, error) {
-		if !begun {
-			begun = true
-			return header, nil
-		}
-		piece := make([]byte, pieceBytes)
-		n, err := io.ReadFull(archive, piece)
-		if n > 0 { // what comes of the error is seen the next time
-			return &sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Data{Data: piece[:n]}}, nil
-		}
-		return nil, err
-	})
+	_, err := filesOf(sb).Unpack(ctx, &sandgatev1.ImportHeader{}, archive)
 	return err
 }
 
 // unpackFrom has a sandbox unpack what write writes.
 func unpackFrom(ctx context.Context, sb sandbox.Sandbox, write func(ctx context.Context, to io.Writer) error) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	out, in := io.Pipe()
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		in.CloseWithError(write(ctx, in))
-	}()
-	err := unpack(ctx, sb, out)
+	archive := fileserver.Piped(func(to io.Writer) error { return write(ctx, to) })
+	err := unpack(ctx, sb, archive)
 	cancel()
-	_ = out.Close() // whoever writes stops
-	<-written
+	_ = archive.Close() // whoever writes stops
 	return err
 }
 

@@ -147,7 +147,7 @@ func (s *Service) begin(ctx context.Context, session string) (*working, error) {
 	return &working{s.store, ctx, sb, g, leave}, nil
 }
 
-// checkpoint makes one, and removes the oldest where there are too many, but for one that is needed.
+// take makes a checkpoint, and removes the oldest where there are too many, but for one that is needed.
 func (w *working) take(label string, undo bool, needed *kept) (*kept, error) {
 	id, surplus := w.nextCheckpoint(w.group, needed)
 	made, err := w.Store.take(w.ctx, w.sb, record{Tenant: w.group.tenant, Session: w.group.session, Name: id, Label: label, Undo: undo})

@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/fileserver/store"
 )
 
 const (
@@ -55,6 +55,7 @@ type Options struct {
 // any number of goroutines. Their errors are for callers.
 type Store struct {
 	opts     Options
+	disk     store.Disk
 	slots    *semaphore.Weighted
 	compares *semaphore.Weighted
 
@@ -81,7 +82,7 @@ func New(opts Options) (*Store, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	s := &Store{opts: opts, slots: semaphore.NewWeighted(atOnce), compares: semaphore.NewWeighted(comparing), all: map[group]map[string]*kept{}, turns: map[group]*turn{}}
+	s := &Store{opts: opts, disk: store.Disk{Folder: opts.Folder, Free: opts.KeepFree}, slots: semaphore.NewWeighted(atOnce), compares: semaphore.NewWeighted(comparing), all: map[group]map[string]*kept{}, turns: map[group]*turn{}}
 	if err := os.MkdirAll(opts.Folder, 0o700); err != nil {
 		return nil, fmt.Errorf("the folder of snapshots: %w", err)
 	}
@@ -158,9 +159,21 @@ func (s *Store) drop(k *kept) error {
 	if !s.forget(k) {
 		return notFound(k.record)
 	}
-	err := s.remove(k)
+	if err := s.remove(k); err != nil {
+		s.restore(k)
+		return err
+	}
 	s.opts.Room.Give(k.Tenant, k.Bytes)
-	return err
+	return nil
+}
+
+// restore notes a copy again that could not be removed, and so takes its room, unless another has its name.
+func (s *Store) restore(k *kept) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all[k.group()][k.Name] == nil {
+		s.put(k)
+	}
 }
 
 // forget forgets a copy, and tells whether it was known.
@@ -194,9 +207,6 @@ func ignoreMissing(err error) error {
 	}
 	return err
 }
-
-// snapshot returns what callers see of a copy.
-func (k *kept) snapshot() *sandgatev1.Snapshot { return k.record.snapshot() }
 
 // number returns that of a checkpoint.
 func (k *kept) number() int {

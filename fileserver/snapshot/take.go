@@ -85,8 +85,7 @@ func (s *Store) keep(k *kept) *kept {
 	older := s.all[k.group()][k.Name]
 	s.put(k)
 	s.mu.Unlock()
-	if older != nil {
-		_ = s.remove(older) // it is logged; the newer one holds all the same
+	if older != nil && s.remove(older) == nil { // otherwise it is logged, and takes its room; the newer one holds all the same
 		s.opts.Room.Give(older.Tenant, older.Bytes)
 	}
 	return k

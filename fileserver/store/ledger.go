@@ -31,7 +31,7 @@ func (l *ledger) take(bytes, files int64) error {
 	if files > 0 && l.limits.Files > 0 && files > l.limits.Files-l.files {
 		return unix.ENOSPC
 	}
-	if l.limits.Disk != nil && !l.limits.Disk.has(max(bytes, 0)) {
+	if l.limits.Disk != nil && !l.limits.Disk.Has(max(bytes, 0)) {
 		return unix.ENOSPC
 	}
 	l.bytes += bytes

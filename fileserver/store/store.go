@@ -45,8 +45,8 @@ type Disk struct {
 	Free int64
 }
 
-// has reports whether so many bytes more may be written. Where that cannot be told they may not.
-func (d *Disk) has(bytes int64) bool {
+// Has reports whether so many bytes more may be written. Where that cannot be told they may not.
+func (d *Disk) Has(bytes int64) bool {
 	var fs unix.Statfs_t
 	if unix.Statfs(d.Folder, &fs) != nil {
 		return false
