@@ -896,7 +896,8 @@ type DeleteSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The session's id.
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	// Whether files that were to persist are not saved once more: the workspace stays as it was saved last.
+	// Whether files that were to persist are not saved once more: the workspace stays as it was saved last. It needs the
+	// scope `files` and the tool workspace_save, as persist does.
 	Discard       bool `protobuf:"varint,2,opt,name=discard,proto3" json:"discard,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

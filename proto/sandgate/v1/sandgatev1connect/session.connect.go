@@ -70,7 +70,7 @@ type SessionServiceClient interface {
 	// were before something ran, and everything that runs in it ends, Python's state included. The sandbox is made again
 	// when something runs. What is outside of /home/user is gone. The session's limits count as before. Without a sandbox
 	// it does nothing. Errors: NotFound, FailedPrecondition (a call that runs does not end within two seconds, the session
-	// is not deferred or is lost).
+	// is not deferred or is lost), PermissionDenied (a key or token for certain tools, none of which runs something).
 	ReleaseSandbox(context.Context, *v1.ReleaseSandboxRequest) (*v1.ReleaseSandboxResponse, error)
 	// DeleteSession ends a session: whatever runs in it is killed, its sandbox and its files are
 	// gone when the call returns. Files that are to persist are saved first; where that fails, the session goes on.
@@ -211,7 +211,7 @@ type SessionServiceHandler interface {
 	// were before something ran, and everything that runs in it ends, Python's state included. The sandbox is made again
 	// when something runs. What is outside of /home/user is gone. The session's limits count as before. Without a sandbox
 	// it does nothing. Errors: NotFound, FailedPrecondition (a call that runs does not end within two seconds, the session
-	// is not deferred or is lost).
+	// is not deferred or is lost), PermissionDenied (a key or token for certain tools, none of which runs something).
 	ReleaseSandbox(context.Context, *v1.ReleaseSandboxRequest) (*v1.ReleaseSandboxResponse, error)
 	// DeleteSession ends a session: whatever runs in it is killed, its sandbox and its files are
 	// gone when the call returns. Files that are to persist are saved first; where that fails, the session goes on.
