@@ -346,7 +346,8 @@ func TestOwnToolsOnce(t *testing.T) {
 		t.Errorf("%v, %v", again, err)
 	}
 	list, err := c.calls.ListCalls(t.Context(), &sandgatev1.ListCallsRequest{})
-	if err != nil || len(list.GetCalls()) != 1 || list.GetCalls()[0].GetTool() != "text_stats" {
+	ran := slices.DeleteFunc(list.GetCalls(), func(call *sandgatev1.Call) bool { return call.GetTool() != "text_stats" }) // the write may be noted by now
+	if err != nil || len(ran) != 1 {
 		t.Errorf("%v, %v", list, err)
 	}
 }
