@@ -40,7 +40,7 @@ type layer struct {
 // the package that declares it, which knows no engine; everything else meets in cmd.
 func layers() []layer {
 	everything := []string{"proto/", "sandbox/", "pyrunner/", "browser/", "fileserver/", "gateway/", "agent/"}
-	backend := []string{"sandbox", "sandbox/guestrpc", "proto/"}
+	backend := []string{"sandbox", "sandbox/guestrpc", "sandbox/piece", "proto/"}
 	return []layer{
 		{folder: ".", tests: []string{"proto/"}},
 		{folder: "proto"},
@@ -49,8 +49,9 @@ func layers() []layer {
 		{folder: "sandbox/egress", may: []string{"sandbox"}},
 		{folder: "sandbox/gather"},
 		{folder: "sandbox/loopback", tests: []string{"proto/"}},
-		{folder: "sandbox/guest", may: []string{"sandbox", "sandbox/gather", "sandbox/guestrpc", "sandbox/workspace", "proto/"}},
-		{folder: "sandbox/guestrpc", may: []string{"sandbox", "proto/"}, tests: []string{"sandbox/sandboxtest"}},
+		{folder: "sandbox/guest", may: []string{"sandbox", "sandbox/gather", "sandbox/guestrpc", "sandbox/piece", "sandbox/workspace", "proto/"}},
+		{folder: "sandbox/guestrpc", may: []string{"sandbox", "sandbox/piece", "proto/"}, tests: []string{"sandbox/sandboxtest"}},
+		{folder: "sandbox/piece", may: []string{"proto/"}},
 		{folder: "sandbox/sandboxtest", may: []string{"sandbox", "sandbox/guest/", "proto/"}},
 		{folder: "sandbox/workspace"},
 		{folder: "pyrunner", may: backend, tests: []string{"sandbox/"}},
@@ -61,7 +62,7 @@ func layers() []layer {
 		{folder: "fileserver/library", may: append([]string{"sandbox/loopback", "fileserver/store"}, backend...), tests: []string{"sandbox/", "fileserver"}},
 		{folder: "fileserver/snapshot", may: append([]string{"fileserver", "fileserver/store", "sandbox/workspace"}, backend...), tests: []string{"sandbox/", "fileserver/"}},
 		{folder: "fileserver/wasmtool", may: append([]string{"fileserver/", "sandbox/workspace"}, backend...), tests: []string{"sandbox/"}},
-		{folder: "gateway", may: []string{"sandbox", "sandbox/gather", "sandbox/loopback", "proto/"}, tests: []string{"sandbox/", "third_party/conformance/"}},
+		{folder: "gateway", may: []string{"sandbox", "sandbox/gather", "sandbox/loopback", "sandbox/piece", "proto/"}, tests: []string{"sandbox/", "third_party/conformance/"}},
 		{folder: "agent", may: []string{"proto/"}},
 		{folder: "cmd", may: everything},
 		{folder: "bench", may: everything},

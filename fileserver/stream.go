@@ -9,10 +9,11 @@ import (
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox/guestrpc"
+	"github.com/sandgate/sandgate/sandbox/piece"
 )
 
 // maxPieceBytes bounds the pieces in which a download reaches its caller.
-const maxPieceBytes = 64 << 10
+const maxPieceBytes = 256 << 10
 
 var (
 	// errEnded says that a guest ended a stream that only its caller ends.
@@ -48,8 +49,8 @@ func (f *Files) Watch(ctx context.Context, req *sandgatev1.WatchRequest, send fu
 	return c.Why(ctx, callCtx, endOf(stream, errEnded))
 }
 
-// Download gives send a file, or a range of it, in pieces of at most 64 KiB; the first message, which
-// is always sent, tells the size of the whole.
+// Download gives send a file, or a range of it, in pieces of at most 256 KiB, which it must not keep; the first
+// message, which is always sent, tells the size of the whole.
 func (f *Files) Download(ctx context.Context, req *sandgatev1.DownloadRequest, send func(*sandgatev1.DownloadResponse) error) error {
 	sb, err := f.at(req.GetPath()).Sandbox(ctx, req.GetSessionId())
 	if err != nil {
@@ -68,7 +69,9 @@ func (f *Files) Download(ctx context.Context, req *sandgatev1.DownloadRequest, s
 	defer closeStream(c, stream)
 	d := download{req: req, send: send}
 	for c.Waiting(func() error { return next(stream) }) == nil {
-		if err := d.pass(stream.Msg()); err != nil {
+		err := d.pass(stream.Msg())
+		piece.Free(stream.Msg().GetData())
+		if err != nil {
 			return err
 		}
 	}

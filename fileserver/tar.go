@@ -9,6 +9,7 @@ import (
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
 	"github.com/sandgate/sandgate/sandbox/guestrpc"
+	"github.com/sandgate/sandgate/sandbox/piece"
 )
 
 // Export gives send a directory, or a file, as a tar archive in pieces of at most 64 KiB. What the guest says
@@ -37,6 +38,7 @@ func (f *Files) Export(ctx context.Context, req *sandgatev1.ExportRequest, send 
 			}
 			data = data[size:]
 		}
+		piece.Free(stream.Msg().GetData())
 	}
 	if err := stream.Err(); err != nil {
 		return c.Why(ctx, callCtx, err)

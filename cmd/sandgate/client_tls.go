@@ -104,6 +104,6 @@ func newTransport(secured *tls.Config) *http.Transport {
 	return &http.Transport{
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSClientConfig: secured,
 		// A connection that died without a word is noticed, also while a call says nothing for long.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: silence},
+		HTTP2: &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: silence, MaxReadFrameSize: maxFrame},
 	}
 }

@@ -10,10 +10,13 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"unicode"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
+
+	"github.com/sandgate/sandgate/sandbox/gather"
 )
 
 const (
@@ -32,6 +35,7 @@ const (
 // guest's diagnostics, is kept in tail. One goroutine may read while others write.
 type attachment struct {
 	conn   net.Conn
+	direct *gather.Descriptor // what conn is read by, nil where it is none that can be
 	in     *bufio.Reader
 	header [8]byte
 	rest   int64 // of the present stdout frame
@@ -59,6 +63,7 @@ func attach(ctx context.Context, engine *client.Client, id string) (*attachment,
 			got.err = fmt.Errorf("attach to container: %w", err)
 		} else {
 			got.stream = newAttachment(response.Conn, response.Reader)
+			got.stream.readDirectly(response.Reader)
 		}
 		select {
 		case opened <- got:
@@ -78,6 +83,27 @@ func attach(ctx context.Context, engine *client.Client, id string) (*attachment,
 
 func newAttachment(conn net.Conn, in io.Reader) *attachment {
 	return &attachment{conn: conn, in: bufio.NewReaderSize(in, attachBuffer), tail: new(tail)}
+}
+
+// readDirectly reads the connection by itself, from where the reader that was opened with it stands.
+func (a *attachment) readDirectly(opened *bufio.Reader) {
+	conn, ok := a.conn.(syscall.Conn)
+	if !ok { // over TLS
+		return
+	}
+	direct, err := gather.NewDescriptor(conn)
+	if err != nil {
+		return
+	}
+	a.direct = direct
+	a.in.Reset(io.MultiReader(io.LimitReader(opened, int64(opened.Buffered())), direct))
+}
+
+// SetPatient says whether much is to come.
+func (a *attachment) SetPatient(patient bool) {
+	if a.direct != nil {
+		a.direct.SetPatient(patient)
+	}
 }
 
 // Read returns bytes of the container's stdout. It allocates nothing: large reads go from the

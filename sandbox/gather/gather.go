@@ -12,8 +12,13 @@ import (
 const (
 	maxQueued = 256 << 10 // bytes; beyond it writers wait
 	maxPiece  = 64 << 10  // of one Write that is queued at once
-	maxKept   = 64 << 10  // the largest buffer that is kept for the next time
+	maxKept   = 64 << 10  // the largest buffer that a writer keeps for the next time
+	largeSize = maxQueued + 2*maxPiece
 )
+
+// large are buffers for a full queue: no writer has one for longer than it needs it, and what moves a file
+// does not have the collector clean up after every piece.
+var large = sync.Pool{New: func() any { return new([largeSize]byte) }} //nolint:gochecknoglobals // memory has no owner
 
 // A Writer gathers writes, and makes them on a goroutine of its own: nobody waits for a write unless
 // 256 KiB are queued. Its methods may be called by any number of goroutines. An error is that of an
@@ -37,8 +42,8 @@ func New(w io.Writer) *Writer {
 }
 
 // Append queues what fill appends to the buffer that it is given, whole: nobody else's bytes come
-// between. It may be longer than the queue; it should not be much longer.
-func (g *Writer) Append(fill func([]byte) []byte) error {
+// between. It has about so many bytes, which should be few beside the queue.
+func (g *Writer) Append(size int, fill func([]byte) []byte) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for len(g.queued) >= maxQueued && g.err == nil {
@@ -46,6 +51,11 @@ func (g *Writer) Append(fill func([]byte) []byte) error {
 	}
 	if g.err != nil {
 		return g.err
+	}
+	if need := len(g.queued) + size; need > max(cap(g.queued), maxKept) && need <= largeSize {
+		if room, ok := large.Get().(*[largeSize]byte); ok {
+			g.queued = append(room[:0], g.queued...)
+		}
 	}
 	g.queued = fill(g.queued)
 	if !g.flushing {
@@ -59,7 +69,7 @@ func (g *Writer) Append(fill func([]byte) []byte) error {
 func (g *Writer) Write(p []byte) (int, error) {
 	for sent := 0; ; {
 		piece := p[sent:min(len(p), sent+maxPiece)]
-		if err := g.Append(func(buf []byte) []byte { return append(buf, piece...) }); err != nil {
+		if err := g.Append(len(piece), func(buf []byte) []byte { return append(buf, piece...) }); err != nil {
 			return sent, err
 		}
 		if sent += len(piece); sent == len(p) {
@@ -82,12 +92,22 @@ func (g *Writer) flush() {
 		_, err := g.to.Write(buf)
 		g.mu.Lock()
 		g.err = err
-		if g.spare = buf[:0]; cap(buf) > maxKept {
-			g.spare = nil
-		}
+		g.spare = keep(buf)
 	}
 	g.flushing = false
+	g.queued = keep(g.queued)
 	g.changed.Broadcast()
+}
+
+// keep returns an empty buffer for the next time, if that is not too large to wait for it.
+func keep(buf []byte) []byte {
+	switch {
+	case cap(buf) <= maxKept:
+		return buf[:0]
+	case cap(buf) == largeSize:
+		large.Put((*[largeSize]byte)(buf[:largeSize]))
+	}
+	return nil
 }
 
 // Idle reports whether nothing is queued or being written.

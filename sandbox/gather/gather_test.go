@@ -71,7 +71,7 @@ func TestWritersDoNotMix(t *testing.T) {
 		all.Go(func() {
 			line := strings.Repeat(fmt.Sprint(i), 999) + "\n"
 			for range 500 {
-				if err := w.Append(func(buf []byte) []byte { return append(buf, line...) }); err != nil {
+				if err := w.Append(len(line), func(buf []byte) []byte { return append(buf, line...) }); err != nil {
 					t.Error(err)
 				}
 			}

@@ -83,6 +83,7 @@ func (g *Guest) Handler() http.Handler {
 	options := []connect.HandlerOption{
 		connect.WithReadMaxBytes(8 << 20),
 		connect.WithCompression("gzip", nil, nil),
+		connect.WithCodec(codec{}),
 	}
 	mux.Handle(guestv1connect.NewGuestServiceHandler(g.tunnels.with(g), options...))
 	mux.Handle(sandgatev1connect.NewProcessServiceHandler(g.processes, options...))

@@ -8,9 +8,10 @@ import (
 	"connectrpc.com/connect"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox/piece"
 )
 
-// transferChunk is how much of a file one message carries.
+// transferChunk is how much of a file is read at once where none of it is sent.
 const transferChunk = 64 << 10
 
 // Upload writes a file from a stream.
@@ -53,6 +54,7 @@ func (s *fileService) receive(ctx context.Context, path string, mode uint32, str
 			break
 		}
 		_, err = p.file.Write(stream.Msg().GetData())
+		piece.Free(stream.Msg().GetData())
 	}
 	if err == nil {
 		err = stream.Err()
@@ -88,7 +90,7 @@ func (s *fileService) Download(ctx context.Context, req *sandgatev1.DownloadRequ
 	}
 	body := io.NewSectionReader(file, offset, length)
 	message := &sandgatev1.DownloadResponse{TotalSize: size}
-	buf := make([]byte, transferChunk)
+	buf := make([]byte, min(piece.Bytes, max(length, 1)))
 	for first := true; ; first = false {
 		n, err := io.ReadFull(body, buf)
 		if n > 0 || first {

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/sandgate/sandgate/sandbox"
+	"github.com/sandgate/sandgate/sandbox/piece"
 )
 
 // maxMessageDepth bounds how deep messages of a guest may nest before they are taken apart.
@@ -82,6 +83,9 @@ func (codec) Unmarshal(data []byte, message any) error {
 	msg, ok := message.(proto.Message)
 	if !ok {
 		return fmt.Errorf("%T is no protobuf message", message)
+	}
+	if piece.Decode(data, msg) {
+		return nil
 	}
 	return proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxMessageDepth}.Unmarshal(data, msg)
 }

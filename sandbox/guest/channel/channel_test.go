@@ -152,9 +152,10 @@ func TestCallsAreCarriedWhole(t *testing.T) {
 // gets a channel that works, and the old call's context ends.
 func TestNewHolderTakesOverFromOneThatDiedInAWrite(t *testing.T) {
 	s := newStdio(t)
-	left := make(chan struct{})
+	came, left := make(chan struct{}), make(chan struct{})
 	serve(t, s, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/hang" {
+			close(came)
 			<-r.Context().Done()
 			close(left)
 			return
@@ -175,6 +176,7 @@ func TestNewHolderTakesOverFromOneThatDiedInAWrite(t *testing.T) {
 			_ = res.Body.Close()
 		}
 	}()
+	<-came
 	if got, err := roundTrip(first, "one"); got != "one" {
 		t.Fatalf("first holder: %q, %v", got, err)
 	}

@@ -71,6 +71,7 @@ func dial(ctx context.Context, stream io.ReadWriteCloser, epoch uint64) (*Client
 	client := &Client{stream: stream, done: make(chan struct{})}
 	client.conn = newConn(link, epoch, nil)
 	client.conn.onEnd = client.end
+	client.conn.credits.skip = len(preface)
 	transport := &http.Transport{
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: 64 << 10,
@@ -78,7 +79,7 @@ func dial(ctx context.Context, stream io.ReadWriteCloser, epoch uint64) (*Client
 		HTTP2: &http.HTTP2Config{
 			MaxReadFrameSize:            maxFrameSize,
 			StrictMaxConcurrentRequests: true,
-			MaxReceiveBufferPerStream:   256 << 10, // what a slow caller costs the gateway
+			MaxReceiveBufferPerStream:   1 << 20, // what a slow caller costs the gateway
 			SendPingTimeout:             pingTimeout,
 			PingTimeout:                 pingTimeout,
 		},

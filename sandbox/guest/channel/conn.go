@@ -21,6 +21,9 @@ type conn struct {
 	sync   *holder // who took over; guarded by readMu
 	err    error   // why nothing more can be read; guarded by readMu
 
+	writeMu sync.Mutex
+	credits credits // guarded by writeMu
+
 	closed   atomic.Bool
 	over     chan struct{} // closed when nothing more can be read, or Close was called
 	overOnce sync.Once
@@ -108,20 +111,29 @@ func (c *conn) successor() (*holder, error) {
 	return nil, c.err
 }
 
-// Write sends bytes of the holder's connection.
+// Write sends bytes of the holder's connection, but for window updates that can wait.
 func (c *conn) Write(p []byte) (int, error) {
-	for sent := 0; ; {
-		if c.closed.Load() {
-			return sent, net.ErrClosed
-		}
-		piece := p[sent:min(len(p), sent+maxPayload)]
-		if err := c.link.write(kindData, c.epoch, piece); err != nil {
-			return sent, err
-		}
-		if sent += len(piece); sent == len(p) {
-			return sent, nil
-		}
+	c.writeMu.Lock()
+	defer c.writeMu.Unlock()
+	if err := c.credits.pass(p, c.send); err != nil {
+		return 0, err
 	}
+	return len(p), nil
+}
+
+// send writes bytes down in frames.
+func (c *conn) send(p []byte) error {
+	for len(p) > 0 {
+		if c.closed.Load() {
+			return net.ErrClosed
+		}
+		piece := p[:min(len(p), maxPayload)]
+		if err := c.link.write(kindData, c.epoch, piece); err != nil {
+			return err
+		}
+		p = p[len(piece):]
+	}
+	return nil
 }
 
 // Close ends the span. The stream below stays open.

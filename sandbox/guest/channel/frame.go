@@ -52,23 +52,28 @@ type frame struct {
 // magic begins every frame. It is no valid UTF-8, so that text is never mistaken for it.
 func magic() []byte { return []byte{0xF7, 'S', 'G', 0xF7} }
 
+// patient is a stream that lets more come before it is read on, where it is told that much will.
+type patient interface{ SetPatient(patient bool) }
+
 // link reads and writes frames on one byte stream.
 type link struct {
-	stream io.ReadWriteCloser
-	in     *bufio.Reader
-	table  *crc32.Table
-	head   [headerSize]byte
-	body   []byte
+	stream  io.ReadWriteCloser
+	in      *bufio.Reader
+	patient patient // the stream, nil where it is not
+	table   *crc32.Table
+	head    [headerSize]byte
+	body    []byte
 
 	out *gather.Writer
 }
 
 func newLink(stream io.ReadWriteCloser) *link {
+	patient, _ := stream.(patient)
 	return &link{
-		stream: stream,
-		in:     bufio.NewReaderSize(stream, 16<<10),
-		table:  crc32.MakeTable(crc32.Castagnoli),
-		out:    gather.New(stream),
+		stream: stream, patient: patient,
+		in:    bufio.NewReaderSize(stream, 16<<10),
+		table: crc32.MakeTable(crc32.Castagnoli),
+		out:   gather.New(stream),
 	}
 }
 
@@ -93,6 +98,10 @@ func (l *link) next() (frame, error) {
 		l.body = make([]byte, max(int(size), 4<<10))
 	}
 	l.body = l.body[:size]
+	if l.patient != nil && size == maxPayload { // a part of something large
+		l.patient.SetPatient(true)
+		defer l.patient.SetPatient(false)
+	}
 	if _, err := io.ReadFull(l.in, l.body); err != nil {
 		return frame{}, err
 	}
@@ -134,7 +143,7 @@ func (l *link) findMagic() (skipped bool, err error) {
 // pad sends as many zero bytes as any frame can still miss. A peer that waits for the rest of a
 // frame whose sender died gets these instead, fails the checksum, and looks for the next frame.
 func (l *link) pad() error {
-	return l.out.Append(func(buf []byte) []byte { return append(buf, make([]byte, headerSize+maxPayload)...) })
+	return l.out.Append(headerSize+maxPayload, func(buf []byte) []byte { return append(buf, make([]byte, headerSize+maxPayload)...) })
 }
 
 // write queues one frame whose payload is at most maxPayload long. Any number of goroutines may
@@ -143,7 +152,7 @@ func (l *link) write(k kind, epoch uint64, payload []byte) error {
 	if len(payload) > maxPayload {
 		return fmt.Errorf("frame of %d bytes", len(payload))
 	}
-	return l.out.Append(func(buf []byte) []byte { return l.appendFrame(buf, k, epoch, payload) })
+	return l.out.Append(headerSize+len(payload), func(buf []byte) []byte { return l.appendFrame(buf, k, epoch, payload) })
 }
 
 func (l *link) appendFrame(buf []byte, k kind, epoch uint64, payload []byte) []byte {

@@ -113,39 +113,6 @@ func boundSignals() {
 	}
 }
 
-// stdio is the channel's byte stream.
-type stdio struct{ in, out *os.File }
-
-func (s stdio) Read(p []byte) (int, error)  { return s.in.Read(p) }
-func (s stdio) Write(p []byte) (int, error) { return s.out.Write(p) }
-func (s stdio) Close() error                { return errors.Join(s.in.Close(), s.out.Close()) }
-
-// takeStdio moves the channel away from the descriptors that every program knows, and puts the null
-// device there, so that nothing started later, and no stray print, can touch it.
-func takeStdio() (stdio, error) {
-	var s stdio
-	for fd, file := range map[int]**os.File{0: &s.in, 1: &s.out} {
-		moved, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
-		if err != nil {
-			return s, fmt.Errorf("keep the channel: %w", err)
-		}
-		if err := unix.SetNonblock(moved, true); err != nil {
-			return s, fmt.Errorf("keep the channel: %w", err)
-		}
-		*file = os.NewFile(uintptr(moved), "channel")
-	}
-	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return s, err
-	}
-	for fd := range 2 {
-		if err := unix.Dup3(null, fd, 0); err != nil {
-			return s, err
-		}
-	}
-	return s, unix.Close(null)
-}
-
 // writeAccounts gives the user's id a name. The image's account files lead here, since the id is
 // chosen when the sandbox is made.
 func writeAccounts(uid int) error {
