@@ -28,7 +28,7 @@ func (p *Pipe) Close() error {
 	return err
 }
 
-// pieces returns what gives out what a reader holds in pieces of at most 256 KiB, and then io.EOF. A piece is
+// pieces returns what gives out what a reader holds in pieces of at most 64 KiB, and then io.EOF. A piece is
 // good until the next.
 func pieces(from io.Reader) func() ([]byte, error) {
 	buf := make([]byte, maxPieceBytes)

@@ -13,7 +13,7 @@ import (
 )
 
 // maxPieceBytes bounds the pieces in which a download reaches its caller.
-const maxPieceBytes = 256 << 10
+const maxPieceBytes = 64 << 10
 
 var (
 	// errEnded says that a guest ended a stream that only its caller ends.
@@ -49,7 +49,7 @@ func (f *Files) Watch(ctx context.Context, req *sandgatev1.WatchRequest, send fu
 	return c.Why(ctx, callCtx, endOf(stream, errEnded))
 }
 
-// Download gives send a file, or a range of it, in pieces of at most 256 KiB, which it must not keep; the first
+// Download gives send a file, or a range of it, in pieces of at most 64 KiB, which it must not keep; the first
 // message, which is always sent, tells the size of the whole.
 func (f *Files) Download(ctx context.Context, req *sandgatev1.DownloadRequest, send func(*sandgatev1.DownloadResponse) error) error {
 	sb, err := f.at(req.GetPath()).Sandbox(ctx, req.GetSessionId())

@@ -13,7 +13,7 @@ const maxHeldBytes = 256 << 20
 
 // maxReplyBytes bounds the messages to clients that are being written, all calls together, the first replyFree bytes
 // of each not counted. A client that does not read keeps what it is sent in memory until writeTimeout. What
-// a call holds besides, of buffers, does not grow with its messages: 1.3 MiB, with MaxCalls of them at most.
+// a call holds besides, of buffers, does not grow with its messages: 2.3 MiB, with MaxCalls of them at most.
 const (
 	maxReplyBytes = 256 << 20
 	replyFree     = 64 << 10

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -29,14 +30,23 @@ func RegisterCalls(r *Registry, kept *journal.Journal) {
 }
 
 // calls serve CallService.
-type calls struct{ journal *journal.Journal }
+type calls struct {
+	journal *journal.Journal
+	guesses guesses // of ids of calls
+}
 
 // find returns a call that somebody may see. A session that is not theirs hides its calls.
 func (s *calls) find(ctx context.Context, id string) (store.Call, error) {
 	caller := principalOf(ctx)
+	if err := s.guesses.check(caller.ID); err != nil {
+		return store.Call{}, err
+	}
 	row, err := s.journal.Get(ctx, caller.Tenant, id)
 	if err == nil && !visible(caller, row) {
 		err = journal.ErrUnknown
+	}
+	if errors.Is(err, journal.ErrUnknown) {
+		s.guesses.miss(caller.ID)
 	}
 	if err != nil {
 		return store.Call{}, journalError(err)

@@ -44,11 +44,23 @@ func (r *Registry) admit(ctx context.Context, req any) error {
 	return validationError(r.validator.Validate(message))
 }
 
+// requests returns what gives out the valid messages of a client's stream, one after another. The piece of a file in
+// one is taken back when the next is asked for: once, and only from a message that was given out.
+func requests[Req any](ctx context.Context, r *Registry, stream *connect.ClientStream[Req]) func() (*Req, error) {
+	var given []byte
+	return func() (*Req, error) {
+		piece.Free(given)
+		given = nil
+		req, err := receive(ctx, r, stream)
+		if carrier, ok := any(req).(interface{ GetData() []byte }); ok && err == nil {
+			given = carrier.GetData()
+		}
+		return req, err
+	}
+}
+
 // receive returns the next valid message of a client's stream.
 func receive[Req any](ctx context.Context, r *Registry, stream *connect.ClientStream[Req]) (*Req, error) {
-	if before, ok := any(stream.Msg()).(interface{ GetData() []byte }); ok {
-		piece.Free(before.GetData())
-	}
 	if !stream.Receive() {
 		if err := stream.Err(); err != nil {
 			callFrom(ctx).noteBroken()

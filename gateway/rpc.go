@@ -78,7 +78,7 @@ func Unary[Req, Res any](r *Registry, procedure string, fn func(context.Context,
 
 // Stream adds an RPC with one request and a stream of replies. fn is called by any number of
 // goroutines; it calls send from one goroutine at a time, does not touch a message that it has
-// sent, and returns when send fails. The stream of a tool ends in a message with its field `result`
+// sent, but for the memory of a piece of a file, which is good during send only, and returns when send fails. The stream of a tool ends in a message with its field `result`
 // set, and fn returns right after it: that message leaves together with the end of the stream.
 func Stream[Req, Res any](r *Registry, procedure string, fn func(ctx context.Context, req *Req, send func(*Res) error) error) {
 	e, ok := newRPC[Req, Res](r, procedure, false, true)
@@ -150,7 +150,7 @@ func ClientStream[Req, Res any](r *Registry, procedure string, fn func(ctx conte
 	}
 	e.handler = func(options ...connect.HandlerOption) *connect.Handler {
 		return connect.NewClientStreamHandlerSimple(procedure, func(ctx context.Context, stream *connect.ClientStream[Req]) (*Res, error) {
-			res, err := run(ctx, func() (*Req, error) { return receive(ctx, r, stream) })
+			res, err := run(ctx, requests(ctx, r, stream))
 			if err != nil {
 				return nil, finish(ctx, err)
 			}

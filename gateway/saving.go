@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,10 +27,11 @@ type saves struct {
 	took  atomic.Int64 // nanoseconds
 	used  atomic.Int64 // how much the session was used by then
 	given atomic.Bool  // they are given up: no save is made any more
-	now   atomic.Bool  // one is being made
+
+	making sync.Mutex // one is made at a time: the one that began later holds
 }
 
-// save saves a session's files where they are to persist.
+// save saves a session's files where they are to persist. The caller holds making.
 func (s *Sessions) save(ctx context.Context, sess *session) error {
 	if sess.keeping.Workspace == "" {
 		return nil
@@ -52,6 +54,8 @@ func (s *Sessions) saveLast(sess *session) {
 		return
 	}
 	sess.waitForCalls()
+	sess.saves.making.Lock() // what is made meanwhile ends with the session
+	defer sess.saves.making.Unlock()
 	if sess.saves.at.Load() != 0 && sess.used.Load() == sess.saves.used.Load() {
 		return // nothing was done since, or since it began with what is kept
 	}
@@ -96,9 +100,9 @@ func (s *Sessions) saveUsed() {
 		case <-tick.C:
 		}
 		for _, sess := range s.running() {
-			if sess.saveDue(time.Now()) && sess.saves.now.CompareAndSwap(false, true) {
+			if sess.saveDue(time.Now()) && sess.saves.making.TryLock() {
 				s.work.Go(func() {
-					defer sess.saves.now.Store(false)
+					defer sess.saves.making.Unlock()
 					s.saveNow(sess)
 				})
 			}
@@ -151,6 +155,11 @@ func (s *Sessions) saveBefore(ctx context.Context, req *sandgatev1.DeleteSession
 		}
 		sess.saves.given.Store(true)
 		return nil
+	}
+	sess.saves.making.Lock()
+	defer sess.saves.making.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	if sess.sandbox != nil && sess.lostBecause() == nil {
 		if err := s.save(ctx, sess); err != nil && sess.lostBecause() == nil {

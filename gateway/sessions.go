@@ -90,7 +90,8 @@ type Sessions struct {
 	wake chan struct{}  // asks the keeper to look at the leases
 	stop chan struct{}  // ends the keeper
 
-	losses *prometheus.CounterVec // sessions lost, by cause
+	losses  *prometheus.CounterVec // sessions lost, by cause
+	guesses guesses                // of ids of sessions
 }
 
 // NewSessions returns sessions that have read nothing from the store yet: call [Sessions.Recover]
@@ -193,7 +194,13 @@ func (s *Sessions) usable(p *identity.Principal, id string) (*session, error) {
 
 // known returns a session that somebody may use and that is not ending. The caller holds mu.
 func (s *Sessions) known(p *identity.Principal, id string) (*session, error) {
+	if err := s.guesses.check(p.ID); err != nil {
+		return nil, err
+	}
 	sess := s.find(p, id)
+	if sess == nil {
+		s.guesses.miss(p.ID)
+	}
 	if sess == nil || sess.ending {
 		return nil, Errorf(connect.CodeNotFound, ReasonSessionNotFound,
 			"It has ended, or its lease ran out. Create another session.", "no such session")

@@ -19,8 +19,8 @@ const maxReplyBytes = 64 << 20
 // silence is how long a connection may say nothing before it is asked, and then not answer.
 const silence = 30 * time.Second
 
-// maxFrame is the largest HTTP/2 frame that is taken: a piece of a file in one, not in sixteen.
-const maxFrame = 512 << 10
+// maxFrame is the largest HTTP/2 frame that is taken: a piece of a file in one, not in four.
+const maxFrame = 128 << 10
 
 // client speaks to one gateway. It may be used by any number of goroutines.
 type client struct {

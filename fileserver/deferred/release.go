@@ -15,6 +15,7 @@ import (
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
 	"github.com/sandgate/sandgate/sandbox"
 	"github.com/sandgate/sandgate/sandbox/guestrpc"
+	"github.com/sandgate/sandgate/sandbox/piece"
 )
 
 // enter returns the real sandbox, nil for none, and counts a call of it, which through ends. It waits where the
@@ -197,6 +198,7 @@ func (b *box) copyBack(ctx context.Context, made sandbox.Sandbox, files *store.W
 	refused := to.Send(&sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Header{Header: &sandgatev1.ImportHeader{}}})
 	for refused == nil && from.Receive() {
 		refused = to.Send(&sandgatev1.ImportRequest{Part: &sandgatev1.ImportRequest_Data{Data: from.Msg().GetData()}})
+		piece.Free(from.Msg().GetData())
 	}
 	if refused == nil && from.Err() != nil { // what came is not all, and must not look as if it were
 		cancel()

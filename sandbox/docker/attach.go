@@ -91,7 +91,7 @@ func (a *attachment) readDirectly(opened *bufio.Reader) {
 	if !ok { // over TLS
 		return
 	}
-	direct, err := gather.NewDescriptor(conn)
+	direct, err := gather.NewDescriptor(conn, gather.Pause) // others have calls to make
 	if err != nil {
 		return
 	}

@@ -25,17 +25,30 @@ const (
 // write, one at a time.
 type Descriptor struct {
 	raw     syscall.RawConn
+	sleep   func(time.Duration)
 	patient bool // the reader's
 	rested  atomic.Bool
 }
 
-// NewDescriptor returns that of a file or connection that is in non-blocking mode. Whoever made that closes it.
-func NewDescriptor(of syscall.Conn) (*Descriptor, error) {
+// Nap is exact. It keeps the processor, as far as the program has one, for up to what it lasts.
+func Nap(long time.Duration) {
+	left := unix.NsecToTimespec(long.Nanoseconds())
+	for errors.Is(unix.Nanosleep(&left, &left), unix.EINTR) {
+	}
+}
+
+// Pause lets others of the program work. Where nobody wants to it lasts a millisecond, which is the least that the
+// runtime waits for.
+func Pause(long time.Duration) { <-time.After(long) }
+
+// NewDescriptor returns that of a file or connection that is in non-blocking mode, which rests by [Nap] or [Pause].
+// Whoever made that closes it.
+func NewDescriptor(of syscall.Conn, sleep func(time.Duration)) (*Descriptor, error) {
 	raw, err := of.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	return &Descriptor{raw: raw}, nil
+	return &Descriptor{raw: raw, sleep: sleep}, nil
 }
 
 // SetPatient says whether much more is to come than one Read returns, so that it is worth a rest.
@@ -76,7 +89,7 @@ func (d *Descriptor) rest(fd uintptr, long time.Duration) {
 	if !d.rested.Swap(true) {
 		_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeBytes)
 	}
-	<-time.After(long)
+	d.sleep(long)
 }
 
 // Write writes all of p.

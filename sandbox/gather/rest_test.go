@@ -45,11 +45,11 @@ func TestDescriptorsCarryEverything(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, w := newPipe(t)
-			from, err := gather.NewDescriptor(r)
+			from, err := gather.NewDescriptor(r, gather.Nap)
 			if err != nil {
 				t.Fatal(err)
 			}
-			to, err := gather.NewDescriptor(w)
+			to, err := gather.NewDescriptor(w, gather.Pause)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,11 +97,11 @@ func TestDescriptorsEnd(t *testing.T) {
 			t.Parallel()
 			r, w := newPipe(t)
 			full, other := newPipe(t)
-			from, err := gather.NewDescriptor(r)
+			from, err := gather.NewDescriptor(r, gather.Nap)
 			if err != nil {
 				t.Fatal(err)
 			}
-			to, err := gather.NewDescriptor(other)
+			to, err := gather.NewDescriptor(other, gather.Nap)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -147,7 +147,7 @@ func TestDescriptorOfASocket(t *testing.T) {
 	if !ok {
 		t.Fatalf("%T", conn)
 	}
-	from, err := gather.NewDescriptor(socket)
+	from, err := gather.NewDescriptor(socket, gather.Pause)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	sandgatev1 "github.com/sandgate/sandgate/proto/sandgate/v1"
+	"github.com/sandgate/sandgate/sandbox/piece"
 )
 
 // maxPadding bounds what may come behind the end of a tar archive: writers fill up their last block.
@@ -72,7 +73,9 @@ func (p *importPieces) Read(buf []byte) (int, error) {
 		p.rest = p.stream.Msg().GetData()
 	}
 	n := copy(buf, p.rest)
-	p.rest = p.rest[n:]
+	if p.rest = p.rest[n:]; len(p.rest) == 0 {
+		piece.Free(p.stream.Msg().GetData())
+	}
 	return n, nil
 }
 

@@ -16,13 +16,15 @@ import (
 // around it, it fits an HTTP/2 frame of a quarter of a MiB.
 const Bytes = held - 64
 
-// held is how much a buffer holds, which is what others cut.
-const held = 256 << 10
+const (
+	held  = 256 << 10 // what a buffer holds, which is what others cut
+	least = 32 << 10  // below, a buffer would cost more than memory for the piece
+)
 
 var buffers = sync.Pool{New: func() any { return new([held]byte) }} //nolint:gochecknoglobals // memory has no owner
 
-// Decode reads a message whose only content is a piece of a file, and reports false for any other, which
-// it leaves alone. Whoever gets the message may give the piece to [Free].
+// Decode reads a message whose only content is a piece of a file of 32 to 256 KiB, and reports false for any
+// other, which it leaves alone. Whoever gets the message gives the piece to [Free], or it is garbage.
 func Decode(wire []byte, message proto.Message) bool {
 	switch m := message.(type) {
 	case *sandgatev1.DownloadResponse:
@@ -68,7 +70,7 @@ func only(wire []byte, field protowire.Number) ([]byte, bool) {
 		return nil, false
 	}
 	content, m := protowire.ConsumeBytes(wire[n:])
-	if m < 0 || n+m != len(wire) || len(content) > held {
+	if m < 0 || n+m != len(wire) || len(content) < least || len(content) > held {
 		return nil, false
 	}
 	buffer, ok := buffers.Get().(*[held]byte)

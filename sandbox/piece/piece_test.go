@@ -2,6 +2,7 @@ package piece_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -21,7 +22,7 @@ func messages(data []byte) map[proto.Message]proto.Message {
 }
 
 func TestPiecesAreReadIntoMemoryOfTheirOwn(t *testing.T) {
-	for _, size := range []int{1, 1000, piece.Bytes, 256 << 10} {
+	for _, size := range []int{32 << 10, 100_000, piece.Bytes, 256 << 10} {
 		for message, empty := range messages(bytes.Repeat([]byte("x"), size)) {
 			wire, err := proto.Marshal(message)
 			if err != nil {
@@ -43,7 +44,8 @@ func TestOtherMessagesAreLeftAlone(t *testing.T) {
 	header := &sandgatev1.UploadRequest{Part: &sandgatev1.UploadRequest_Header{Header: &sandgatev1.UploadHeader{Path: "x"}}}
 	first := &sandgatev1.DownloadResponse{Data: []byte("x"), TotalSize: 9}
 	large := &sandgatev1.ExportResponse{Data: make([]byte, 256<<10+1)}
-	for _, message := range []proto.Message{header, first, large, &sandgatev1.ReadResponse{NextOffset: 1}, &sandgatev1.DownloadResponse{}} {
+	small := &sandgatev1.ExportResponse{Data: make([]byte, 32<<10-1)}
+	for _, message := range []proto.Message{header, first, large, small, &sandgatev1.ReadResponse{NextOffset: 1}, &sandgatev1.DownloadResponse{}} {
 		wire, err := proto.Marshal(message)
 		if err != nil {
 			t.Fatal(err)
@@ -74,18 +76,19 @@ func TestFreedPiecesComeAgain(t *testing.T) {
 
 // FuzzDecode: whatever it reads, it reads as the library does.
 func FuzzDecode(f *testing.F) {
-	f.Add([]byte("\x0a\x03abc"))
-	f.Add([]byte("\x12\x03abc"))
-	f.Add([]byte("\x0a\x03abc\x10\x09"))
-	f.Add([]byte("\x8a\x00\x01x"))
-	f.Fuzz(func(t *testing.T, wire []byte) {
+	f.Add([]byte("\x0a\x80\x80\x02"), []byte(""))
+	f.Add([]byte("\x12\x80\x80\x02"), []byte(""))
+	f.Add([]byte("\x0a\x80\x80\x02"), []byte("\x10\x09"))
+	f.Add([]byte("\x8a\x00\x80\x80\x02"), []byte("x"))
+	f.Fuzz(func(t *testing.T, before, behind []byte) {
+		wire := slices.Concat(before, make([]byte, 32<<10), behind)
 		for _, empty := range messages(nil) {
 			if !piece.Decode(wire, empty) {
 				continue
 			}
 			want := empty.ProtoReflect().New().Interface()
 			if err := proto.Unmarshal(wire, want); err != nil || !proto.Equal(empty, want) {
-				t.Errorf("%x: %v, want %v (%v)", wire, empty, want, err)
+				t.Errorf("%x and %x: %T differs (%v)", before, behind, empty, err)
 			}
 		}
 	})

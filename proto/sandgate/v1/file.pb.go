@@ -2015,7 +2015,7 @@ func (x *DownloadRequest) GetLength() int64 {
 // DownloadResponse is a piece of the file.
 type DownloadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The next bytes, at most 256 KiB.
+	// The next bytes, at most 64 KiB.
 	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	// The size of the whole file. Set in the first message only, which is always sent.
 	TotalSize     int64 `protobuf:"varint,2,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
@@ -4362,7 +4362,7 @@ func (x *ExportRequest) GetPath() string {
 // ExportResponse is a piece of the archive.
 type ExportResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The next bytes, at most 256 KiB.
+	// The next bytes, at most 64 KiB.
 	Data          []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -52,7 +52,7 @@ func keep(fd int) (*os.File, *gather.Descriptor, error) {
 		return nil, nil, fmt.Errorf("keep the channel: %w", err)
 	}
 	file := os.NewFile(uintptr(moved), "channel")
-	descriptor, err := gather.NewDescriptor(file)
+	descriptor, err := gather.NewDescriptor(file, gather.Nap)
 	if err != nil {
 		return nil, nil, fmt.Errorf("keep the channel: %w", err)
 	}
