@@ -12,7 +12,7 @@ import (
 	"github.com/sandgate/sandgate/sandbox/piece"
 )
 
-// Export gives send a directory, or a file, as a tar archive in pieces of at most 64 KiB. What the guest says
+// Export gives send a directory, or a file, as a tar archive in pieces of at most 64 KiB, which it must not keep. What the guest says
 // is in it is not looked at: it is the session's, as a download is.
 func (f *Files) Export(ctx context.Context, req *sandgatev1.ExportRequest, send func(*sandgatev1.ExportResponse) error) error {
 	sb, err := f.at(req.GetPath()).Sandbox(ctx, req.GetSessionId())

@@ -1,4 +1,5 @@
-// Package gather makes one write of what is written at about the same time. HTTP/2 writes a message
+// Package gather makes one write of what is written at about the same time, and has whoever moves much wait until
+// there is much to do ([Descriptor]). HTTP/2 writes a message
 // frame by frame, and each write is a system call that wakes its reader; on a container's stdio it
 // passes through several processes.
 package gather

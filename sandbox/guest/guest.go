@@ -16,6 +16,7 @@ import (
 	guestv1 "github.com/sandgate/sandgate/proto/sandgate/guest/v1"
 	"github.com/sandgate/sandgate/proto/sandgate/guest/v1/guestv1connect"
 	"github.com/sandgate/sandgate/proto/sandgate/v1/sandgatev1connect"
+	"github.com/sandgate/sandgate/sandbox/piece"
 )
 
 // Guest is the daemon of one sandbox. Whoever made it closes it.
@@ -83,7 +84,7 @@ func (g *Guest) Handler() http.Handler {
 	options := []connect.HandlerOption{
 		connect.WithReadMaxBytes(8 << 20),
 		connect.WithCompression("gzip", nil, nil),
-		connect.WithCodec(codec{}),
+		connect.WithCodec(piece.Codec{}),
 	}
 	mux.Handle(guestv1connect.NewGuestServiceHandler(g.tunnels.with(g), options...))
 	mux.Handle(sandgatev1connect.NewProcessServiceHandler(g.processes, options...))

@@ -11,7 +11,7 @@ import (
 	"github.com/sandgate/sandgate/sandbox/piece"
 )
 
-// transferChunk is how much of a file is read at once where none of it is sent.
+// transferChunk is how much of a file is read at once where it is only looked at, and of an archive sent.
 const transferChunk = 64 << 10
 
 // Upload writes a file from a stream.

@@ -6,7 +6,6 @@ package guestrpc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"connectrpc.com/connect"
@@ -51,43 +50,13 @@ func (HTTPClient) Do(req *http.Request) (*http.Response, error) {
 // bytes.
 func Options(maxMessageBytes int) []connect.ClientOption {
 	return []connect.ClientOption{
-		connect.WithCodec(codec{}),
+		// Fields that this build does not know are dropped, so that a guest cannot hide anything in them.
+		connect.WithCodec(piece.Codec{Options: proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxMessageDepth}}),
 		// A compressed message could be a bomb, and there is no wire to spare.
 		connect.WithAcceptCompression("gzip", nil, nil),
 		connect.WithReadMaxBytes(maxMessageBytes),
 		connect.WithInterceptors(spans{}),
 	}
-}
-
-// codec is the binary codec, except that fields that this build does not know are dropped, so
-// that a guest cannot hide anything in them, and that nesting is bounded.
-type codec struct{}
-
-// Name returns the name under which the protocol knows the codec.
-func (codec) Name() string { return "proto" }
-
-// Marshal encodes a message.
-func (c codec) Marshal(message any) ([]byte, error) { return c.MarshalAppend(nil, message) }
-
-// MarshalAppend encodes a message behind dst, which spares the client a buffer.
-func (codec) MarshalAppend(dst []byte, message any) ([]byte, error) {
-	msg, ok := message.(proto.Message)
-	if !ok {
-		return nil, fmt.Errorf("%T is no protobuf message", message)
-	}
-	return proto.MarshalOptions{}.MarshalAppend(dst, msg)
-}
-
-// Unmarshal decodes a message of a guest. Strings that are not UTF-8 are an error.
-func (codec) Unmarshal(data []byte, message any) error {
-	msg, ok := message.(proto.Message)
-	if !ok {
-		return fmt.Errorf("%T is no protobuf message", message)
-	}
-	if piece.Decode(data, msg) {
-		return nil
-	}
-	return proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxMessageDepth}.Unmarshal(data, msg)
 }
 
 // A Request is any request of a session's services.

@@ -55,8 +55,8 @@ func Decode(wire []byte, message proto.Message) bool {
 	return false
 }
 
-// Free takes a piece back that nobody uses any more. What did not come from [Decode], or is nil, must not be
-// given to it.
+// Free takes back the piece of a message that nobody uses any more, nor any part of it: the next tenant's is
+// written over it. It is given once. What is not of [Decode]'s size, or nil, is left to the collector.
 func Free(data []byte) {
 	if cap(data) == held {
 		buffers.Put((*[held]byte)(data[:held]))
